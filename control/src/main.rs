@@ -1,0 +1,2 @@
+//! Maglane.
+fn main() {}

@@ -1,0 +1,7 @@
+//! Floor 0: what stands in a frame, and how to change it in place.
+
+mod address;
+mod tuple;
+
+pub use address::Address;
+pub use tuple::{Endpoint, Protocol, Tuple};
