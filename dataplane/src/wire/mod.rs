@@ -5,3 +5,6 @@ mod tuple;
 
 pub use address::Address;
 pub use tuple::{Endpoint, Protocol, Tuple};
+
+/// An Ethernet address.
+pub type MacAddress = [u8; 6];
