@@ -15,4 +15,5 @@ pub mod engine;
 pub mod flow;
 pub mod maglev;
 pub mod service;
+pub mod steer;
 pub mod wire;

@@ -40,7 +40,11 @@ impl Engine {
     pub fn detach_pod(&mut self, interface: u32) {
         todo!()
     }
-    pub fn attach_port(&mut self, interface: &str, mode: XdpMode) -> Result<PortStatus, EngineError> {
+    pub fn attach_port(
+        &mut self,
+        interface: &str,
+        mode: XdpMode,
+    ) -> Result<PortStatus, EngineError> {
         todo!()
     }
     pub fn detach_port(&mut self, interface: &str) -> Result<(), EngineError> {
