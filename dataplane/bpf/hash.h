@@ -41,10 +41,10 @@ static __always_inline __u32 worker_of(const struct address *client, __u16 port)
 static __always_inline int is_tracked(__u32 worker, const struct tuple *reply)
 {
 	__u64 hash = tuple_hash(reply);
-	__u64 fingerprint = hash ? hash : 1;
+	__u64 fingerprint = hash ? hash : 1; /* 0 is a free slot */
 	__u32 region = worker * (BUCKET_MASK + 1);
-	__u32 first = region + ((__u32)hash & BUCKET_MASK);
-	__u32 second = region + ((__u32)(hash >> 32) & BUCKET_MASK);
+	__u32 first = region + ((__u32)fingerprint & BUCKET_MASK);
+	__u32 second = region + ((__u32)(fingerprint >> 32) & BUCKET_MASK);
 	struct bucket *bucket;
 
 	bucket = bpf_map_lookup_elem(&FLOW_FINGERPRINTS, &first);

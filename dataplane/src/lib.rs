@@ -14,6 +14,7 @@
 pub mod engine;
 pub mod flow;
 pub mod maglev;
+pub mod pipeline;
 pub mod service;
 pub mod steer;
 pub mod wire;

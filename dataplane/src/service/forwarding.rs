@@ -56,6 +56,16 @@ impl ForwardingTable {
         self.hops.find(hash(address), |(known, _)| known == address).map(|(_, hop)| hop)
     }
 
+    /// The Ethernet address of the Pod behind an interface, all zero if it is not known. Walks the
+    /// whole table.
+    pub fn mac_behind(&self, interface: u32) -> MacAddress {
+        let mut macs = self.hops.iter().filter_map(|(_, hop)| match hop {
+            NextHop::Pod { interface: behind, mac, .. } if *behind == interface => Some(*mac),
+            _ => None,
+        });
+        macs.next().unwrap_or_default()
+    }
+
     /// All entries, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &(Address, NextHop)> {
         self.hops.iter()

@@ -32,6 +32,9 @@ pub enum WayOut {
     AsReceived(u32),
     /// To the kernel, as received on the host port.
     Node,
+    /// Out on the interface to which the node's routes lead, past the checks of what is received:
+    /// the source may be the node itself.
+    Routed,
 }
 
 /// Reads the message of a frame that came from the steering programs; `None` if it holds none.
@@ -57,6 +60,7 @@ pub fn write_message(frame: &mut [u8], way: WayOut) {
         WayOut::Pod { interface, mac } => (1, interface, mac),
         WayOut::AsReceived(interface) => (2, interface, [0; 6]),
         WayOut::Node => (3, 0, [0; 6]),
+        WayOut::Routed => (4, 0, [0; 6]),
     };
     if let Some(message) = frame.first_chunk_mut::<12>() {
         message[0] = FROM_WORKER;
