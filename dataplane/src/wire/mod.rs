@@ -9,6 +9,7 @@
 //! ESP, no source routes.
 
 mod address;
+mod answer;
 mod checksum;
 mod ethernet;
 mod finish;
@@ -23,6 +24,7 @@ mod transport;
 mod tuple;
 
 pub use address::Address;
+pub use answer::{IcmpAnswer, answer_echo, answer_icmp, answer_tcp_reset};
 pub use ethernet::{MacAddress, ethernet_addresses, set_ethernet_addresses};
 pub use finish::finish_checksum;
 pub use icmp::{EchoRequest, IcmpError};
