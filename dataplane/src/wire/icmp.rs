@@ -1,0 +1,160 @@
+use super::network::{self, Extent, Fragment, Network, protocol};
+use super::parse::tuple;
+use super::{Address, Malformed, Parsed, Protocol, Tuple, transport};
+
+/// Bytes of an ICMP header, with the four that depend on the type.
+pub(super) const HEADER_BYTES: usize = 8;
+/// Where the checksum stands in an ICMP header.
+pub(super) const CHECKSUM: usize = 2;
+
+/// Type of an ICMPv4 echo reply (RFC 792).
+pub(super) const V4_ECHO_REPLY: u8 = 0;
+/// Type of an ICMPv4 echo request (RFC 792).
+pub(super) const V4_ECHO_REQUEST: u8 = 8;
+/// Type of an ICMPv6 echo request (RFC 4443).
+pub(super) const V6_ECHO_REQUEST: u8 = 128;
+/// Type of an ICMPv6 echo reply (RFC 4443).
+pub(super) const V6_ECHO_REPLY: u8 = 129;
+
+/// The shortest original datagram that RFC 4884, section 3 lets an extension follow.
+const EXTENDED_QUOTE_BYTES_MIN: usize = 128;
+
+/// An ICMP error about a TCP or UDP packet, and where its parts are.
+///
+/// ICMPv4 destination unreachable, time exceeded and parameter problem; ICMPv6 types 1 to 4.
+#[derive(Clone, Copy, Debug)]
+pub struct IcmpError {
+    /// Who reports.
+    pub source: Address,
+    /// To whom: the sender of the quoted packet, as far as the reporter knows.
+    pub destination: Address,
+    /// The tuple as it stands in the quoted packet.
+    pub inner: Tuple,
+    /// TTL or hop limit of the packet that reports.
+    pub time_to_live: u8,
+    /// Of the outer IP header, bytes from the frame's start.
+    pub network_offset: u16,
+    /// End of the outer IP packet, bytes from the frame's start.
+    pub end: u16,
+    pub(super) icmp_offset: u16,
+    pub(super) inner_network_offset: u16,
+    pub(super) inner_transport_offset: u16,
+    /// Where the quoted packet ends, or is cut.
+    pub(super) quote_end: u16,
+}
+
+/// An ICMP echo request, whole.
+#[derive(Clone, Copy, Debug)]
+pub struct EchoRequest {
+    /// Who asks.
+    pub source: Address,
+    /// Who is asked.
+    pub destination: Address,
+    /// TTL or hop limit.
+    pub time_to_live: u8,
+    /// Of the IP header, bytes from the frame's start.
+    pub network_offset: u16,
+    /// End of the IP packet, bytes from the frame's start.
+    pub end: u16,
+    pub(super) icmp_offset: u16,
+}
+
+enum Kind {
+    Error,
+    EchoRequest,
+    Other,
+}
+
+/// Reads the ICMP message that `network`, a whole datagram, leads to.
+///
+/// An error whose quoted packet is no readable TCP or UDP packet is [`Parsed::OtherIp`]: the
+/// message is sound, only none of ours.
+///
+/// # Errors
+///
+/// [`Malformed::TruncatedTransport`].
+#[cold]
+pub(super) fn read(
+    frame: &[u8],
+    network_offset: usize,
+    network: &Network,
+) -> Result<Parsed, Malformed> {
+    let message = frame.get(network.payload_offset..network.end).unwrap_or_default();
+    let Some(header) = message.first_chunk::<HEADER_BYTES>() else {
+        return Err(Malformed::TruncatedTransport);
+    };
+    let parsed = match kind(network, header) {
+        Kind::Error => read_error(frame, network_offset, network, header),
+        Kind::EchoRequest => Some(Parsed::EchoRequest(EchoRequest {
+            source: network.source,
+            destination: network.destination,
+            time_to_live: network.time_to_live,
+            network_offset: network_offset as u16,
+            end: network.end as u16,
+            icmp_offset: network.payload_offset as u16,
+        })),
+        Kind::Other => None,
+    };
+    Ok(parsed.unwrap_or(Parsed::OtherIp {
+        source: network.source,
+        destination: network.destination,
+        network_offset: network_offset as u16,
+    }))
+}
+
+fn kind(network: &Network, header: &[u8; HEADER_BYTES]) -> Kind {
+    match (network.source.is_ipv4(), header[0], header[1]) {
+        (true, 3 | 11 | 12, _) | (false, 1..=4, _) => Kind::Error,
+        (true, V4_ECHO_REQUEST, 0) | (false, V6_ECHO_REQUEST, 0) => Kind::EchoRequest,
+        _ => Kind::Other,
+    }
+}
+
+fn read_error(
+    frame: &[u8],
+    network_offset: usize,
+    outer: &Network,
+    header: &[u8; HEADER_BYTES],
+) -> Option<Parsed> {
+    let inner_offset = outer.payload_offset + HEADER_BYTES;
+    let quote_end = match extended_quote_bytes(outer, header) {
+        Some(bytes) => outer.end.min(inner_offset + bytes),
+        None => outer.end,
+    };
+    let quoting = frame.get(..quote_end)?;
+    let inner = network::read(quoting, inner_offset, Extent::Quoted).ok()?;
+    if inner.source.is_ipv4() != outer.source.is_ipv4() || inner.fragment == Fragment::Later {
+        return None;
+    }
+    let protocol = match inner.protocol {
+        protocol::TCP => Protocol::Tcp,
+        protocol::UDP => Protocol::Udp,
+        _ => return None,
+    };
+    let ports = transport::read_quoted(quoting, &inner).ok()?;
+    Some(Parsed::IcmpError(IcmpError {
+        source: outer.source,
+        destination: outer.destination,
+        inner: tuple(&inner, &ports, protocol),
+        time_to_live: outer.time_to_live,
+        network_offset: network_offset as u16,
+        end: outer.end as u16,
+        icmp_offset: outer.payload_offset as u16,
+        inner_network_offset: inner_offset as u16,
+        inner_transport_offset: inner.payload_offset as u16,
+        quote_end: inner.end as u16,
+    }))
+}
+
+/// Bytes of the quoted packet where an extension structure follows it (RFC 4884, sections 4 and 5).
+///
+/// The length stands in a byte that was reserved before, in words of 4 bytes for ICMPv4 and 8 for
+/// ICMPv6. One that is too small for an extension to follow is taken as an old sender's garbage.
+fn extended_quote_bytes(network: &Network, header: &[u8; HEADER_BYTES]) -> Option<usize> {
+    let bytes = match (network.source.is_ipv4(), header[0]) {
+        (true, _) => usize::from(header[5]) * 4,
+        (false, 1 | 3) => usize::from(header[4]) * 8,
+        (false, _) => return None,
+    };
+    (bytes >= EXTENDED_QUOTE_BYTES_MIN).then_some(bytes)
+}

@@ -1,0 +1,127 @@
+use super::network::{Extent, Fragment, Network};
+use super::{Address, Malformed};
+
+/// Bytes of the fixed IPv6 header.
+pub(super) const HEADER_BYTES: usize = 40;
+
+/// Extension headers that are walked before giving up. RFC 8200, section 4.1 recommends an order
+/// in which each stands once (destination options twice), which makes six; two to spare.
+const EXTENSIONS_MAX: usize = 8;
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION_OPTIONS: u8 = 60;
+
+/// Reads the IPv6 header at `offset` and walks its extension headers (RFC 8200).
+///
+/// The walk stops at a routing header with segments left: the header's destination is then not
+/// the one in the transport's pseudo-header (section 8.1), so the packet is reported as one of
+/// protocol 43 and nothing is done to it.
+///
+/// # Errors
+///
+/// [`Malformed::TruncatedIp`], [`Malformed::IpVersion`], [`Malformed::TotalLength`],
+/// [`Malformed::MappedAddress`], and those of the extension headers.
+#[inline]
+pub(super) fn read(frame: &[u8], offset: usize, extent: Extent) -> Result<Network, Malformed> {
+    let rest = frame.get(offset..).unwrap_or_default();
+    let Some(header) = rest.first_chunk::<HEADER_BYTES>() else {
+        return Err(Malformed::TruncatedIp);
+    };
+    if header[0] >> 4 != 6 {
+        return Err(Malformed::IpVersion);
+    }
+    let payload_bytes = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    let next_header = header[6];
+    if payload_bytes == 0 && next_header == HOP_BY_HOP {
+        return Err(Malformed::Jumbogram);
+    }
+    let total_bytes = HEADER_BYTES + payload_bytes;
+    let present_bytes = match extent {
+        Extent::Whole if total_bytes > rest.len() => return Err(Malformed::TotalLength),
+        Extent::Whole | Extent::Quoted => total_bytes.min(rest.len()),
+    };
+    let source = address(header, 8);
+    let destination = address(header, 24);
+    if source.is_ipv4() || destination.is_ipv4() {
+        return Err(Malformed::MappedAddress);
+    }
+    let mut network = Network {
+        source,
+        destination,
+        protocol: next_header,
+        time_to_live: header[7],
+        fragment: Fragment::Whole,
+        payload_offset: offset + HEADER_BYTES,
+        end: offset + present_bytes,
+    };
+    if is_extension(next_header) {
+        walk(frame, &mut network)?;
+    }
+    Ok(network)
+}
+
+#[inline]
+fn address(header: &[u8; HEADER_BYTES], at: usize) -> Address {
+    // Always 16 bytes: both call sites name an offset within the fixed header.
+    let bytes = header[at..].first_chunk::<16>().copied().unwrap_or_default();
+    Address::from_v6_bits(u128::from_be_bytes(bytes))
+}
+
+#[inline]
+fn is_extension(next_header: u8) -> bool {
+    matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
+}
+
+/// Moves `network.payload_offset` behind the extension headers, or to the first one that cannot
+/// be passed.
+#[cold]
+fn walk(frame: &[u8], network: &mut Network) -> Result<(), Malformed> {
+    let chain_offset = network.payload_offset;
+    let mut fragmented = false;
+    for _ in 0..EXTENSIONS_MAX {
+        let extension =
+            frame.get(network.payload_offset..network.end).and_then(<[u8]>::first_chunk::<8>);
+        let Some(&[next_header, length, fragment_high, fragment_low, ..]) = extension else {
+            return Err(Malformed::TruncatedExtension);
+        };
+        let bytes = match network.protocol {
+            HOP_BY_HOP if network.payload_offset != chain_offset => {
+                return Err(Malformed::ExtensionOrder);
+            }
+            // The fourth byte of a routing header is "segments left".
+            ROUTING if fragment_low != 0 => return Ok(()),
+            FRAGMENT if fragmented => return Err(Malformed::ExtensionOrder),
+            FRAGMENT => {
+                fragmented = true;
+                network.fragment = part(u16::from_be_bytes([fragment_high, fragment_low]));
+                8
+            }
+            // RFC 4302, section 2.2: in units of 4 bytes, minus 2.
+            AUTHENTICATION => (usize::from(length) + 2) * 4,
+            // RFC 8200, section 4: in units of 8 bytes, the first not counted.
+            _ => (usize::from(length) + 1) * 8,
+        };
+        network.payload_offset += bytes;
+        if network.payload_offset > network.end {
+            return Err(Malformed::TruncatedExtension);
+        }
+        network.protocol = next_header;
+        // What follows in a later fragment is payload, not a header.
+        if network.fragment == Fragment::Later || !is_extension(next_header) {
+            return Ok(());
+        }
+    }
+    Err(Malformed::ExtensionChain)
+}
+
+/// RFC 8200, section 4.5: 13 bits of offset, two reserved, "more fragments".
+fn part(word: u16) -> Fragment {
+    match (word >> 3, word & 1) {
+        (0, 0) => Fragment::Whole,
+        (0, _) => Fragment::First,
+        _ => Fragment::Later,
+    }
+}

@@ -1,0 +1,135 @@
+use super::ethernet::{self, Payload};
+use super::icmp::{self, EchoRequest, IcmpError};
+use super::network::{Extent, Fragment, Network, protocol};
+use super::transport::{self, TcpFlags, Transport};
+use super::{Address, Endpoint, Malformed, Protocol, Tuple, ipv4, ipv6};
+
+/// What a dataplane needs to know of a TCP or UDP packet, and where it stands in the frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Headers {
+    /// As it stands in the packet.
+    pub tuple: Tuple,
+    /// Empty for UDP.
+    pub tcp_flags: TcpFlags,
+    /// TTL or hop limit.
+    pub time_to_live: u8,
+    /// The packet is the first of several fragments: its payload goes on elsewhere.
+    pub first_fragment: bool,
+    /// Of the IP header, bytes from the frame's start.
+    pub network_offset: u16,
+    /// Of the TCP or UDP header, bytes from the frame's start.
+    pub transport_offset: u16,
+    /// End of the IP packet, bytes from the frame's start. Ethernet padding lies behind it.
+    pub end: u16,
+}
+
+/// What a well-formed frame is.
+#[derive(Clone, Copy, Debug)]
+pub enum Parsed {
+    /// A TCP or UDP packet with its ports.
+    Transport(Headers),
+    /// An ICMP error about a TCP or UDP packet.
+    IcmpError(IcmpError),
+    /// An ICMP echo request.
+    EchoRequest(EchoRequest),
+    /// A fragment with an offset over 0: no ports.
+    LaterFragment {
+        /// Who sent it.
+        source: Address,
+        /// To whom it is addressed.
+        destination: Address,
+    },
+    /// An IP packet of another protocol, or an ICMP message that is neither an error about TCP or
+    /// UDP nor a whole echo request.
+    OtherIp {
+        /// Who sent it.
+        source: Address,
+        /// To whom it is addressed.
+        destination: Address,
+        /// Of the IP header, bytes from the frame's start.
+        network_offset: u16,
+    },
+    /// Not IP: ARP, LLDP, two VLAN tags.
+    NotIp,
+}
+
+/// Reads a frame: Ethernet with at most one 802.1Q tag, IPv4 with options or IPv6 with extension
+/// headers, then TCP, UDP or ICMP.
+///
+/// Checksums are not verified; every offset that is handed out lies within the frame.
+///
+/// # Errors
+///
+/// The reason why the frame is not a packet.
+#[inline]
+pub fn parse(frame: &[u8]) -> Result<Parsed, Malformed> {
+    // From here on every offset within the frame fits into 16 bits.
+    if frame.len() > usize::from(u16::MAX) {
+        return Err(Malformed::FrameTooLong);
+    }
+    match ethernet::payload(frame)? {
+        Payload::Ipv4(offset) => {
+            parse_network(frame, offset, &ipv4::read(frame, offset, Extent::Whole)?)
+        }
+        Payload::Ipv6(offset) => {
+            parse_network(frame, offset, &ipv6::read(frame, offset, Extent::Whole)?)
+        }
+        Payload::Other => Ok(Parsed::NotIp),
+    }
+}
+
+/// Reads what an IP header leads to.
+#[inline]
+pub(super) fn parse_network(
+    frame: &[u8],
+    network_offset: usize,
+    network: &Network,
+) -> Result<Parsed, Malformed> {
+    if network.fragment == Fragment::Later {
+        return Ok(Parsed::LaterFragment {
+            source: network.source,
+            destination: network.destination,
+        });
+    }
+    let (transport, protocol) = match network.protocol {
+        protocol::TCP => (transport::read_tcp(frame, network)?, Protocol::Tcp),
+        protocol::UDP => (transport::read_udp(frame, network)?, Protocol::Udp),
+        _ => return parse_other(frame, network_offset, network),
+    };
+    Ok(Parsed::Transport(Headers {
+        tuple: tuple(network, &transport, protocol),
+        tcp_flags: transport.tcp_flags,
+        time_to_live: network.time_to_live,
+        first_fragment: network.fragment == Fragment::First,
+        network_offset: network_offset as u16,
+        transport_offset: network.payload_offset as u16,
+        end: network.end as u16,
+    }))
+}
+
+/// Reads ICMP, if it is all there, and nothing else.
+#[cold]
+fn parse_other(
+    frame: &[u8],
+    network_offset: usize,
+    network: &Network,
+) -> Result<Parsed, Malformed> {
+    let icmp = if network.source.is_ipv4() { protocol::ICMP } else { protocol::ICMPV6 };
+    if network.protocol == icmp && network.fragment == Fragment::Whole {
+        return icmp::read(frame, network_offset, network);
+    }
+    Ok(Parsed::OtherIp {
+        source: network.source,
+        destination: network.destination,
+        network_offset: network_offset as u16,
+    })
+}
+
+#[inline]
+pub(super) fn tuple(network: &Network, transport: &Transport, protocol: Protocol) -> Tuple {
+    Tuple {
+        source: Endpoint { address: network.source, port: transport.source_port },
+        destination: Endpoint { address: network.destination, port: transport.destination_port },
+        protocol,
+    }
+}

@@ -1,0 +1,177 @@
+use super::checksum::{self, Change};
+use super::icmp::{self, IcmpError};
+use super::transport::{TCP_CHECKSUM, TCP_HEADER_BYTES, UDP_CHECKSUM};
+use super::{Address, Headers, Protocol, Tuple, ipv4, ipv6};
+
+/// Makes the packet's addresses and ports those of `to`, which has the packet's family and
+/// protocol, and updates the IPv4 header checksum and the TCP or UDP checksum (RFC 1624).
+///
+/// `headers` must have come from [`parse`](super::parse()) of this frame. A UDP checksum of 0 says
+/// that there is none and stays (RFC 768); one that comes out as 0 is written as 0xffff.
+#[inline]
+pub fn translate(frame: &mut [u8], headers: &Headers, to: &Tuple) {
+    let from = &headers.tuple;
+    debug_assert_eq!(from.protocol, to.protocol);
+    let change =
+        rewrite_addresses(frame, headers.network_offset, Addresses::of(from), Addresses::of(to));
+    let packet = usize::from(headers.transport_offset)..usize::from(headers.end);
+    if let Some(packet) = frame.get_mut(packet) {
+        rewrite_transport(packet, change, from, to);
+    }
+}
+
+/// Lowers the TTL or hop limit by one and updates the IPv4 header checksum.
+///
+/// The caller has checked that it is over 1: a packet that arrives with less is answered with
+/// [`IcmpAnswer::TimeExceeded`](super::IcmpAnswer), not sent on.
+#[inline]
+pub fn decrement_time_to_live(frame: &mut [u8], network_offset: u16) {
+    let packet = frame.get_mut(usize::from(network_offset)..).unwrap_or_default();
+    let Some(header) = packet.first_chunk_mut::<{ ipv4::HEADER_BYTES }>() else {
+        return;
+    };
+    if header[0] >> 4 != 4 {
+        header[7] = header[7].saturating_sub(1);
+        return;
+    }
+    let old = u16::from_be_bytes([header[8], header[9]]);
+    header[8] = header[8].saturating_sub(1);
+    let new = u16::from_be_bytes([header[8], header[9]]);
+    let checksum = u16::from_be_bytes([header[10], header[11]]);
+    let checksum = Change::default().word(old, new).apply(checksum);
+    [header[10], header[11]] = checksum.to_be_bytes();
+}
+
+/// Makes the outer addresses of an ICMP error `source` and `destination`, and the tuple of the
+/// packet that it quotes `inner`, all of the packet's family.
+///
+/// Updates, as far as they are there, the quoted packet's IPv4 header checksum and TCP or UDP
+/// checksum, then the ICMP checksum and the outer IPv4 header checksum. What follows the quoted
+/// packet (RFC 4884) is not touched. `error` must have come from [`parse`](super::parse()) of this
+/// frame.
+#[cold]
+pub fn translate_icmp_error(
+    frame: &mut [u8],
+    error: &IcmpError,
+    source: Address,
+    destination: Address,
+    inner: &Tuple,
+) {
+    debug_assert_eq!(error.inner.protocol, inner.protocol);
+    let old_sum = quoted_headers_sum(frame, error);
+    let change = rewrite_addresses(
+        frame,
+        error.inner_network_offset,
+        Addresses::of(&error.inner),
+        Addresses::of(inner),
+    );
+    let quoted = usize::from(error.inner_transport_offset)..usize::from(error.quote_end);
+    if let Some(quoted) = frame.get_mut(quoted) {
+        rewrite_transport(quoted, change, &error.inner, inner);
+    }
+    let message = Change::default().word(old_sum, quoted_headers_sum(frame, error));
+
+    let from = Addresses { source: error.source, destination: error.destination };
+    let to = Addresses { source, destination };
+    let pseudo_header = rewrite_addresses(frame, error.network_offset, from, to);
+    // RFC 4443, section 2.3: only ICMPv6 has a pseudo-header.
+    let message = if source.is_ipv4() { message } else { message.and(pseudo_header) };
+    let checksum_offset = usize::from(error.icmp_offset) + icmp::CHECKSUM;
+    if let Some(field) = field(frame, checksum_offset) {
+        *field = message.apply(u16::from_be_bytes(*field)).to_be_bytes();
+    }
+}
+
+/// The sum of all bytes of the quoted packet that a translation may change.
+fn quoted_headers_sum(frame: &[u8], error: &IcmpError) -> u16 {
+    let end = (usize::from(error.inner_transport_offset) + TCP_HEADER_BYTES)
+        .min(usize::from(error.quote_end));
+    let headers = frame.get(usize::from(error.inner_network_offset)..end).unwrap_or_default();
+    checksum::fold(checksum::sum(headers))
+}
+
+#[derive(Clone, Copy)]
+struct Addresses {
+    source: Address,
+    destination: Address,
+}
+
+impl Addresses {
+    #[inline]
+    fn of(tuple: &Tuple) -> Self {
+        Self { source: tuple.source.address, destination: tuple.destination.address }
+    }
+}
+
+/// Writes the addresses of the IP header at `offset`, with its checksum if it has one, and returns
+/// how they change a pseudo-header.
+#[inline]
+fn rewrite_addresses(frame: &mut [u8], offset: u16, from: Addresses, to: Addresses) -> Change {
+    debug_assert_eq!(from.source.is_ipv4(), to.source.is_ipv4());
+    debug_assert_eq!(from.destination.is_ipv4(), to.destination.is_ipv4());
+    let packet = frame.get_mut(usize::from(offset)..).unwrap_or_default();
+    if from.source.is_ipv4() {
+        rewrite_ipv4(packet, from, to)
+    } else {
+        rewrite_ipv6(packet, from, to)
+    }
+}
+
+#[inline]
+fn rewrite_ipv4(packet: &mut [u8], from: Addresses, to: Addresses) -> Change {
+    let change = Change::default()
+        .double_word(from.source.v4_bits(), to.source.v4_bits())
+        .double_word(from.destination.v4_bits(), to.destination.v4_bits());
+    if let Some(header) = packet.first_chunk_mut::<{ ipv4::HEADER_BYTES }>() {
+        let checksum = change.apply(u16::from_be_bytes([header[10], header[11]]));
+        [header[10], header[11]] = checksum.to_be_bytes();
+        header[12..16].copy_from_slice(&to.source.v4_bits().to_be_bytes());
+        header[16..20].copy_from_slice(&to.destination.v4_bits().to_be_bytes());
+    }
+    change
+}
+
+#[inline]
+fn rewrite_ipv6(packet: &mut [u8], from: Addresses, to: Addresses) -> Change {
+    if let Some(header) = packet.first_chunk_mut::<{ ipv6::HEADER_BYTES }>() {
+        header[8..24].copy_from_slice(&to.source.bits().to_be_bytes());
+        header[24..40].copy_from_slice(&to.destination.bits().to_be_bytes());
+    }
+    Change::default().address(from.source, to.source).address(from.destination, to.destination)
+}
+
+/// Writes the ports of a packet that begins with its transport header, and its checksum if that is
+/// there.
+#[inline]
+fn rewrite_transport(packet: &mut [u8], pseudo_header: Change, from: &Tuple, to: &Tuple) {
+    let old_ports = ports(from);
+    let new_ports = ports(to);
+    if let Some(field) = packet.first_chunk_mut::<4>() {
+        *field = new_ports.to_be_bytes();
+    }
+    let change = pseudo_header.double_word(old_ports, new_ports);
+    match to.protocol {
+        Protocol::Tcp => {
+            if let Some(field) = field(packet, TCP_CHECKSUM) {
+                *field = change.apply(u16::from_be_bytes(*field)).to_be_bytes();
+            }
+        }
+        Protocol::Udp => {
+            if let Some(field) = field(packet, UDP_CHECKSUM) {
+                *field = change.apply_udp(u16::from_be_bytes(*field)).to_be_bytes();
+            }
+        }
+    }
+}
+
+/// Both ports as they stand side by side in a header.
+#[inline]
+fn ports(tuple: &Tuple) -> u32 {
+    u32::from(tuple.source.port) << 16 | u32::from(tuple.destination.port)
+}
+
+/// The 16-bit field at `offset`, if the bytes reach that far.
+#[inline]
+fn field(bytes: &mut [u8], offset: usize) -> Option<&mut [u8; 2]> {
+    bytes.get_mut(offset..)?.first_chunk_mut()
+}
