@@ -60,7 +60,7 @@ impl HashKeys {
     /// destination on the way back.
     #[inline]
     pub fn worker_of(&self, client: &Endpoint, workers: u32) -> u32 {
-        ((self.endpoint(client) >> 32) * workers as u64 >> 32) as u32
+        (((self.endpoint(client) >> 32) * workers as u64) >> 32) as u32
     }
 }
 
