@@ -15,3 +15,4 @@ pub mod flow;
 pub mod maglev;
 pub mod service;
 pub mod wire;
+pub mod xsk;
