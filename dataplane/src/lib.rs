@@ -18,3 +18,4 @@ pub mod pipeline;
 pub mod service;
 pub mod steer;
 pub mod wire;
+pub mod xsk;
