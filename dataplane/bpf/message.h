@@ -25,6 +25,7 @@ enum way_out {
 	OUT_POD = 1, /* straight into the Pod behind the interface */
 	OUT_AS_RECEIVED = 2, /* to the kernel, as if received on the interface */
 	OUT_NODE = 3, /* to the kernel, as received on the host port */
+	OUT_ROUTED = 4, /* out on the interface to which the node's routes lead */
 };
 
 struct message {

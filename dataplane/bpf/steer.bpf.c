@@ -15,6 +15,10 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#define NULL ((void *)0)
+#define AF_INET 2
+#define AF_INET6 10
+
 #include "hash.h"
 #include "message.h"
 #include "packet.h"
@@ -132,8 +136,8 @@ int pod_ingress(struct __sk_buff *skb)
 	return bpf_redirect(INNER_INTERFACE, 0);
 }
 
-SEC("classifier")
-int pod_egress(struct __sk_buff *skb)
+/* Nothing but replies of tracked flows. */
+static __always_inline int take_reply(struct __sk_buff *skb, __u8 way_in)
 {
 	struct packet packet = {};
 	int worker;
@@ -143,9 +147,26 @@ int pod_egress(struct __sk_buff *skb)
 	if (worker == NO_WORKER)
 		return TC_ACT_UNSPEC;
 	count(TO_WORKER_REPLY);
-	if (!address_to_worker(skb, worker, IN_POD_EGRESS))
+	if (!address_to_worker(skb, worker, way_in))
 		return TC_ACT_SHOT;
 	return bpf_redirect(INNER_INTERFACE, 0);
+}
+
+SEC("classifier")
+int pod_egress(struct __sk_buff *skb)
+{
+	return take_reply(skb, IN_POD_EGRESS);
+}
+
+/* From other machines: replies to the node's own processes come in here and go no further. */
+SEC("classifier")
+int uplink_ingress(struct __sk_buff *skb)
+{
+	if (skb->mark == MARK_GIVEN_BACK) {
+		skb->mark = 0;
+		return TC_ACT_UNSPEC;
+	}
+	return take_reply(skb, IN_POD_INGRESS);
 }
 
 SEC("classifier")
@@ -175,6 +196,41 @@ int inner_egress(struct __sk_buff *skb)
 	return address_to_worker(skb, worker, IN_NODE) ? TC_ACT_OK : TC_ACT_SHOT;
 }
 
+/* A packet whose source is the node itself: received, the kernel would call it a martian. The
+ * node's routes say where it leaves, and the kernel finds the neighbour. */
+static __always_inline int send_routed(struct __sk_buff *skb)
+{
+	struct bpf_fib_lookup route = { .ifindex = skb->ifindex };
+	struct packet packet = {};
+	struct in6_addr *source = (void *)route.ipv6_src, *destination = (void *)route.ipv6_dst;
+
+	parse_skb(skb, &packet);
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		route.family = AF_INET;
+		route.ipv4_src = bpf_htonl(packet.tuple.source.low);
+		route.ipv4_dst = bpf_htonl(packet.tuple.destination.low);
+	} else {
+		route.family = AF_INET6;
+		source->in6_u.u6_addr32[0] = bpf_htonl(packet.tuple.source.high >> 32);
+		source->in6_u.u6_addr32[1] = bpf_htonl(packet.tuple.source.high);
+		source->in6_u.u6_addr32[2] = bpf_htonl(packet.tuple.source.low >> 32);
+		source->in6_u.u6_addr32[3] = bpf_htonl(packet.tuple.source.low);
+		destination->in6_u.u6_addr32[0] = bpf_htonl(packet.tuple.destination.high >> 32);
+		destination->in6_u.u6_addr32[1] = bpf_htonl(packet.tuple.destination.high);
+		destination->in6_u.u6_addr32[2] = bpf_htonl(packet.tuple.destination.low >> 32);
+		destination->in6_u.u6_addr32[3] = bpf_htonl(packet.tuple.destination.low);
+	}
+	route.l4_protocol = packet.tuple.protocol;
+	route.tot_len = skb->len - ETH_HLEN;
+	if (bpf_fib_lookup(skb, &route, sizeof(route), BPF_FIB_LOOKUP_SKIP_NEIGH) !=
+	    BPF_FIB_LKUP_RET_SUCCESS) {
+		count(DROP_NO_ROUTE);
+		return TC_ACT_SHOT;
+	}
+	count(TO_ROUTED);
+	return bpf_redirect_neigh(route.ifindex, NULL, 0, 0);
+}
+
 SEC("classifier")
 int inner_ingress(struct __sk_buff *skb)
 {
@@ -201,6 +257,8 @@ int inner_ingress(struct __sk_buff *skb)
 	case OUT_NODE:
 		count(TO_KERNEL_LOCAL);
 		return TC_ACT_OK;
+	case OUT_ROUTED:
+		return send_routed(skb);
 	default:
 		count(DROP_NO_MESSAGE);
 		return TC_ACT_SHOT;

@@ -18,4 +18,5 @@ pub mod pipeline;
 pub mod service;
 pub mod steer;
 pub mod wire;
+pub mod worker;
 pub mod xsk;

@@ -181,6 +181,11 @@ impl FlowTable {
         self.entries[id.index()].state.accepts_new_syn()
     }
 
+    /// Whether the backend has not sent anything yet.
+    pub fn is_unreplied(&self, id: FlowId) -> bool {
+        self.entries[id.index()].packets[Direction::Reply as usize] == 0
+    }
+
     /// The snapshot generation against which the flow's backend was last checked.
     #[inline]
     pub fn generation(&self, id: FlowId) -> u32 {

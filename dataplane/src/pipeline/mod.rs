@@ -108,9 +108,13 @@ impl Pipeline {
         for (packet, stage) in packets.iter_mut().zip(&staged) {
             let verdict = match stage {
                 Staged::Transport { headers, hash, origin } => {
-                    self.transport(packet, headers, *hash, *context)
+                    let context = Context { origin: *origin, snapshot, now_ms };
+                    self.transport(packet, headers, *hash, &context)
                 }
-                Staged::Other { parsed, origin } => self.other(packet, parsed, *context),
+                Staged::Other { parsed, origin } => {
+                    let context = Context { origin: *origin, snapshot, now_ms };
+                    self.other(packet, parsed, &context)
+                }
                 Staged::Decided(verdict) => *verdict,
             };
             self.counters.count(verdict);
@@ -136,7 +140,7 @@ impl Pipeline {
         &self.counters
     }
 
-    /// Counts the end of a packet that was to be sent and could not be.
+    /// Counts the end of a packet that could not be sent, or handed over, after its verdict.
     pub fn count_drop(&mut self, reason: DropReason) {
         self.counters.count(Verdict::Drop(reason));
     }

@@ -73,6 +73,8 @@ drop_reasons! {
     NoHostPort = "drop_no_host_port",
     /// Its flow is another worker's, whose ring is full.
     HandOverRingFull = "drop_hand_over_ring_full",
+    /// It was handed over, and there was no frame free to send it from.
+    NoFrame = "drop_no_frame",
     /// The port on which it was to leave is gone.
     PortGone = "drop_port_gone",
     /// The ring of the port on which it was to leave is full.

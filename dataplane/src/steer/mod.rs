@@ -15,4 +15,6 @@ pub use counters::STEERING_COUNTERS;
 pub use error::SteerError;
 pub use fingerprint_memory::FingerprintMemory;
 pub use offload::disable_transmit_offloads;
-pub use programs::{HostPortLinks, MAX_PORTS, PodLinks, Steering, SteeringConfig, XdpMode};
+pub use programs::{
+    HostPortLinks, MAX_PORTS, PodLinks, Steering, SteeringConfig, UplinkLink, XdpMode,
+};

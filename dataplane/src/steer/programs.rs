@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, RawFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,10 @@ const MAX_WORKERS: u32 = 64;
 const MAX_SERVICE_ADDRESSES: u32 = 65_536;
 /// How long a link of a process that was just killed may still hold the device.
 const BUSY_RETRY: Duration = Duration::from_secs(2);
+
+const CLASSIFIERS: [&str; 5] =
+    ["pod_ingress", "pod_egress", "uplink_ingress", "inner_egress", "inner_ingress"];
+const XDP_PROGRAMS: [&str; 2] = ["outer_receive", "port_receive"];
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/steer.bpf.o"));
 
@@ -53,6 +57,9 @@ pub struct SteeringConfig {
 
 /// Dropping it detaches the programs from a Pod's veth.
 pub struct PodLinks(#[expect(dead_code, reason = "held for its drop")] [TcLink; 2]);
+
+/// Dropping it detaches the program from an uplink.
+pub struct UplinkLink(#[expect(dead_code, reason = "held for its drop")] TcLink);
 
 /// Dropping it detaches the programs from the host port.
 pub struct HostPortLinks {
@@ -96,11 +103,11 @@ impl Steering {
             .map_max_entries("FLOW_FINGERPRINTS", config.workers * config.buckets_per_worker)
             .map_max_entries("SERVICE_ADDRESSES", MAX_SERVICE_ADDRESSES)
             .load(OBJECT)?;
-        for name in ["pod_ingress", "pod_egress", "inner_egress", "inner_ingress"] {
+        for name in CLASSIFIERS {
             let program = classifier(&mut programs, name)?;
             program.load().map_err(|source| SteerError::Program { name, source })?;
         }
-        for name in ["outer_receive", "port_receive"] {
+        for name in XDP_PROGRAMS {
             let program = xdp(&mut programs, name)?;
             program.load().map_err(|source| SteerError::Program { name, source })?;
         }
@@ -149,6 +156,18 @@ impl Steering {
         ]))
     }
 
+    /// Attaches to an interface that leads to other machines.
+    ///
+    /// # Errors
+    /// When the interface has gone or the kernel refuses.
+    pub fn attach_uplink(&mut self, interface: &str) -> Result<UplinkLink, SteerError> {
+        Ok(UplinkLink(self.attach_classifier(
+            "uplink_ingress",
+            interface,
+            TcAttachType::Ingress,
+        )?))
+    }
+
     /// Attaches to an XDP port whose sockets have been set at `slot`.
     ///
     /// # Errors
@@ -184,14 +203,8 @@ impl Steering {
     ///
     /// # Errors
     /// When the map refuses.
-    pub fn set_socket(
-        &mut self,
-        slot: u32,
-        queue: u32,
-        socket: impl AsFd,
-    ) -> Result<(), SteerError> {
-        let descriptor = socket.as_fd().as_raw_fd();
-        self.change_sockets(|sockets| sockets.set(slot * MAX_WORKERS + queue, descriptor, 0))
+    pub fn set_socket(&mut self, slot: u32, queue: u32, socket: RawFd) -> Result<(), SteerError> {
+        self.change_sockets(|sockets| sockets.set(slot * MAX_WORKERS + queue, socket, 0))
     }
 
     /// Makes these, and no others, the addresses whose packets go to a worker.

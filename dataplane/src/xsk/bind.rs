@@ -6,7 +6,7 @@ use xsk_rs::{
 };
 
 use super::{
-    BATCH, CopyMode, FramePool, PortQueue, PortQueueConfig, PortQueueCounters, XdpMode, XskError,
+    BATCH, CopyMode, FramePool, PortQueue, PortQueueConfig, PortQueueCounters, XskError,
     custody::Custody, port::Rings, socket, umem::Place,
 };
 
@@ -129,10 +129,10 @@ fn socket_config(config: &PortQueueConfig) -> Result<SocketConfig, XskError> {
         value: config.ring_size_frames.into(),
         expected: "a power of two",
     })?;
-    let copy = match (config.copy, config.mode) {
-        (Some(CopyMode::Copy), _) | (None, XdpMode::Generic) => BindFlags::XDP_COPY,
-        (Some(CopyMode::ZeroCopy), _) => BindFlags::XDP_ZEROCOPY,
-        (None, XdpMode::Native) => BindFlags::empty(),
+    let copy = match config.copy {
+        Some(CopyMode::Copy) => BindFlags::XDP_COPY,
+        Some(CopyMode::ZeroCopy) => BindFlags::XDP_ZEROCOPY,
+        None => BindFlags::empty(),
     };
     Ok(SocketConfig::builder()
         .rx_queue_size(ring)

@@ -5,15 +5,6 @@ const RING_RANGE: std::ops::RangeInclusive<u32> = BATCH as u32..=32_768;
 /// Smallest and largest pool, in frames (4 GiB).
 const FRAMES_RANGE: std::ops::RangeInclusive<u32> = BATCH as u32..=1_048_576;
 
-/// How the XDP program on the port is attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum XdpMode {
-    /// In the driver, before the kernel builds an skb.
-    Native,
-    /// In the network stack, for devices without XDP. Always copies.
-    Generic,
-}
-
 /// How frames pass between the driver and the UMEM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyMode {
@@ -63,10 +54,9 @@ pub struct PortQueueConfig {
     pub interface: String,
     /// Queue of the interface, from 0.
     pub queue: u32,
-    /// How the caller attaches the steering program; it decides only what `copy` may be.
-    pub mode: XdpMode,
-    /// `None`: zero-copy where the driver has it, else copy. Any other port of the same pool gets
-    /// what the first one got, and asking for something else is an error.
+    /// `None`: zero-copy where the driver has it, else copy; under generic XDP only a copy will do.
+    /// Any other port of the same pool gets what the first one got, and asking for something else
+    /// is an error.
     pub copy: Option<CopyMode>,
     /// Size of the receive and the transmit ring: a power of two, 64 to 32,768. Rings of 1,024
     /// lost a tenth of bursts of 8,000 datagrams on veth, rings of 4,096 none.
@@ -75,14 +65,7 @@ pub struct PortQueueConfig {
 
 impl PortQueueConfig {
     pub(super) fn check(&self) -> Result<(), XskError> {
-        check_ring("ring_size_frames", self.ring_size_frames)?;
-        if self.mode == XdpMode::Generic && self.copy == Some(CopyMode::ZeroCopy) {
-            return Err(XskError::ZeroCopyUnsupported {
-                interface: self.interface.clone(),
-                queue: self.queue,
-            });
-        }
-        Ok(())
+        check_ring("ring_size_frames", self.ring_size_frames)
     }
 }
 
@@ -125,18 +108,5 @@ mod tests {
             FramePoolConfig { frames: 512, ..good },
             "frames is 512, expected at least ring_size_frames, or no fill ring is ever full",
         );
-    }
-
-    #[test]
-    fn generic_xdp_has_no_zero_copy() {
-        let config = PortQueueConfig {
-            interface: "eth9".into(),
-            queue: 3,
-            mode: XdpMode::Generic,
-            copy: Some(CopyMode::ZeroCopy),
-            ring_size_frames: 64,
-        };
-        let error = config.check().expect_err("refused");
-        assert!(matches!(error, XskError::ZeroCopyUnsupported { queue: 3, .. }), "{error}");
     }
 }

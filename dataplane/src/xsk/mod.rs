@@ -46,7 +46,7 @@ mod umem;
 mod unbind;
 mod wait;
 
-pub use config::{CopyMode, FramePoolConfig, PortQueueConfig, XdpMode};
+pub use config::{CopyMode, FramePoolConfig, PortQueueConfig};
 pub use counters::{KernelStatistics, PortQueueCounters};
 pub use error::XskError;
 pub use frame::{Frame, MIN_FRAME_LENGTH_BYTES};
@@ -56,7 +56,7 @@ pub use unbind::Unbound;
 pub use wait::{Waker, Wakeup, wait};
 
 /// Frames that one call to [`PortQueue::receive`] or [`PortQueue::transmit`] moves at most.
-pub const BATCH: usize = 64;
+pub use crate::pipeline::BATCH;
 
 /// Bytes of a UMEM chunk: one page, the only size that native XDP on veth takes.
 pub const CHUNK_SIZE_BYTES: usize = 4_096;
