@@ -28,6 +28,10 @@ use maglane_dataplane::xsk::{
     BATCH, CopyMode, Frame, FramePool, FramePoolConfig, KernelStatistics, MAX_MTU, PortQueue,
     PortQueueConfig, Waker, Wakeup, XdpMode, XskError, wait,
 };
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, FdFlag, fcntl},
+};
 use rig::{Rig, Steering, with_rig};
 use traffic::{datagram, exchange, frame_to, turn_around};
 
@@ -135,7 +139,8 @@ fn a_device_can_be_bound_again_by_the_same_pool_and_by_another() {
     with_rig(|rig| {
         let interface = rig.add_pair(0);
         let mut steering = rig.steer(&interface).expect("attach");
-        let mut pools = [pool(), pool()];
+        // Where a pool was made does not matter: its interfaces are those of the binding thread.
+        let mut pools = [pool(), rig.on_the_other_side(pool)];
         for round in 0..6 {
             let pool = &mut pools[round % 2];
             let mut port = bind(pool, &interface, 1);
@@ -146,6 +151,28 @@ fn a_device_can_be_bound_again_by_the_same_pool_and_by_another() {
             port.unbind(pool).expect("unbind");
             assert_eq!(pool.available(), pool.total());
         }
+    });
+}
+
+#[test]
+fn a_busy_queue_is_waited_for() {
+    with_rig(|rig| {
+        let interface = rig.add_pair(0);
+        let (mut one, mut other) = (pool(), pool());
+        let holder = bind(&mut one, &interface, 0);
+        let flags = fcntl(holder.fd(), FcntlArg::F_GETFD).expect("flags");
+        assert_eq!(flags, FdFlag::FD_CLOEXEC.bits(), "a child process would hold it, too");
+        thread::scope(|scope| {
+            // It cannot be seen from outside that a bind was refused once, hence the time.
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(300));
+                holder.unbind(&mut one).expect("unbind");
+            });
+            let start = Instant::now();
+            let port = bind(&mut other, &interface, 0);
+            assert!(start.elapsed() >= Duration::from_millis(250));
+            port.unbind(&mut other).expect("unbind");
+        });
     });
 }
 
@@ -274,6 +301,7 @@ fn a_wait_ends_with_a_frame_a_wake_or_the_time() {
 fn the_first_port_of_a_pool_can_go_before_the_others() {
     with_rig(|rig| {
         let interfaces = [0, 1, 2].map(|number| rig.add_pair(number));
+        let client = rig.client(0);
         let mut pool = pool();
         let first = bind(&mut pool, &interfaces[0], 0);
         let mut second = bind(&mut pool, &interfaces[1], 0);
@@ -291,15 +319,23 @@ fn the_first_port_of_a_pool_can_go_before_the_others() {
         bind(&mut other, &interfaces[0], 0).unbind(&mut other).expect("unbind");
         let third = bind(&mut pool, &interfaces[2], 0);
         let again = bind(&mut pool, &interfaces[0], 0);
+        let abroad = rig.on_the_other_side(|| bind(&mut pool, "mlgxsk-k2", 0));
 
         // The second one stands for the UMEM now: its device goes.
         rig.in_xsk_namespace(&format!("link del {}", interfaces[1])).expect("delete");
         let error = refused(&mut pool, &port(&interfaces[0], 1));
         assert!(matches!(error, XskError::FirstPortGone { .. }), "{error}");
+        let start = Instant::now();
+        let woken = wait([&second], &Waker::new().expect("waker"), 20).expect("wait");
+        assert_eq!(woken, Wakeup::default(), "a dead port must not keep a worker busy");
+        assert!(start.elapsed() >= Duration::from_millis(20));
+        let mut frames = ArrayVec::from_iter([frame_to(&client, b"lost", &mut pool)]);
+        second.transmit(&mut frames);
         second.kick();
+        assert_eq!(second.last_error(), Some(Errno::ENXIO));
         second.unbind(&mut pool).expect("unbind");
         let beside = bind(&mut pool, &interfaces[0], 1);
-        for port in [third, beside, again] {
+        for port in [third, abroad, beside, again] {
             port.unbind(&mut pool).expect("unbind");
         }
         assert_eq!(pool.available(), pool.total());

@@ -99,9 +99,14 @@ impl Rig {
         ip(&format!("-n {} {command}", self.kernel))
     }
 
+    /// Runs `work` in the namespace of the kernel's ends.
+    pub(crate) fn on_the_other_side<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        within(&self.kernel, work)
+    }
+
     /// A socket of the kernel's end of pair `number`, connected to the other end.
     pub(crate) fn client(&self, number: u8) -> UdpSocket {
-        within(&self.kernel, || {
+        self.on_the_other_side(|| {
             let socket = UdpSocket::bind(SocketAddr::from(([10, 77, number, 1], 0))).expect("bind");
             socket.connect(SocketAddr::from(([10, 77, number, 2], PORT))).expect("connect");
             socket.set_read_timeout(Some(Duration::from_secs(5))).expect("timeout");
