@@ -70,8 +70,6 @@ impl PortQueue {
         socket::close_on_exec(rings.fd())
             .map_err(|error| failed("setting FD_CLOEXEC", error.into()))?;
         if copy_mode == CopyMode::Copy {
-            socket::raise_send_buffer(rings.fd(), config.ring_size_frames)
-                .map_err(|error| failed("setting SO_SNDBUFFORCE", error.into()))?;
             // Where the kernel does not know the option, `kick` calls more often.
             socket::raise_transmit_budget(rings.fd(), config.ring_size_frames);
         }

@@ -3,7 +3,6 @@
 /// Set when a chunk is put into the fill or the transmit ring, cleared when it comes back. A chunk
 /// that comes back without its bit is not ours to take, and a bit that is left when the socket is
 /// closed is a frame to recover.
-#[derive(Debug)]
 pub(super) struct Custody {
     words: Box<[u64]>,
 }

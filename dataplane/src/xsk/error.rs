@@ -57,7 +57,7 @@ pub enum XskError {
         /// The queue.
         queue: u32,
     },
-    /// ENETDOWN.
+    /// ENETDOWN, of drivers in zero-copy mode; in copy mode an interface may be down.
     #[error("interface {interface} is down (queue {queue}): `ip link set {interface} up` first")]
     InterfaceDown {
         /// The interface.

@@ -20,6 +20,9 @@
 //! kernel writes into a ring. That is what the `unsafe` of this module rests on, and what lets
 //! [`PortQueue::unbind`] return every frame that the kernel still held.
 //!
+//! Per frame, in bursts of 2,000 over a veth, release build: receive 8 ns, buffer 1, transmit 6,
+//! reclaim 7, refill 5; the kernel's part of a kick is 1,400.
+//!
 //! Traps that shaped the code, all of them of the kernel's or libxdp's making:
 //!
 //! - Flags of the second and later sockets on a UMEM are ignored: copy or zero-copy is decided by
@@ -27,8 +30,9 @@
 //! - libxdp never closes the first socket of a UMEM while the UMEM lives, so its device would stay
 //!   taken after an unbind. [`FramePool`] hands that descriptor on to another port's socket, or
 //!   gives up the UMEM when no port is left and makes a new one at the next bind.
-//! - libxdp's sockets are inherited by child processes, which would keep the device: they are
-//!   marked close-on-exec here. Duplicates of [`PortQueue::fd`] keep it too; make none.
+//! - libxdp's sockets are inherited by child processes, which would keep the device: a bind marks
+//!   them close-on-exec, so start no child between a pool's making and its first bind. Duplicates
+//!   of [`PortQueue::fd`] keep the device too; make none.
 //! - Ring handles (some 200 bytes) of every port ever bound stay as long as the UMEM does.
 //! - The kernel allocates about 120 B per UMEM chunk for every port bound to it.
 #![expect(unsafe_code, reason = "rings shared with the kernel; each block names its invariant")]

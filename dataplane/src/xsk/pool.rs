@@ -1,5 +1,5 @@
 use std::{
-    slice,
+    fmt, slice,
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -18,7 +18,6 @@ static NEXT_POOL: AtomicU32 = AtomicU32::new(0);
 /// Made eagerly, so that a machine that cannot do AF_XDP says so at once. When the last port is
 /// unbound the UMEM is given up, and the next bind makes another: frames held meanwhile stay valid,
 /// what was written in them is lost.
-#[derive(Debug)]
 pub struct FramePool {
     pub(super) id: PoolId,
     pub(super) umem: SharedUmem,
@@ -109,5 +108,16 @@ impl FramePool {
     #[cold]
     pub(super) fn home_of(&self, chunk: usize) -> Option<FrameDesc> {
         self.home.get(chunk).copied()
+    }
+}
+
+impl fmt::Debug for FramePool {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("FramePool")
+            .field("id", &self.id)
+            .field("available", &self.available())
+            .field("total", &self.total())
+            .finish_non_exhaustive()
     }
 }

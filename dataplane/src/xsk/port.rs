@@ -1,4 +1,7 @@
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::{
+    fmt,
+    os::fd::{AsRawFd, BorrowedFd},
+};
 
 use arrayvec::ArrayVec;
 use nix::{
@@ -24,7 +27,6 @@ const KERNEL_BATCH: usize = 32;
 /// device are lost until the pool is gone.
 ///
 /// One breath of a worker: `reclaim`, `refill`, `receive`, `transmit`, `kick`.
-#[derive(Debug)]
 pub struct PortQueue {
     pub(super) id: PortId,
     pub(super) pool: PoolId,
@@ -42,7 +44,6 @@ pub struct PortQueue {
 }
 
 /// All four hold the socket, and all four must go before it is closed.
-#[derive(Debug)]
 pub(super) struct Rings {
     pub(super) receive: RxQueue,
     pub(super) transmit: TxQueue,
@@ -254,5 +255,18 @@ impl PortQueue {
     pub(super) fn failed(&self, operation: &'static str, source: std::io::Error) -> XskError {
         let (interface, queue) = (self.interface.clone(), self.queue);
         XskError::Socket { operation, interface, queue, source }
+    }
+}
+
+impl fmt::Debug for PortQueue {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("PortQueue")
+            .field("interface", &self.interface)
+            .field("queue", &self.queue)
+            .field("copy_mode", &self.copy_mode)
+            .field("outstanding", &self.outstanding)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
     }
 }

@@ -36,7 +36,6 @@ impl Place {
     }
 }
 
-#[derive(Debug)]
 struct Port {
     id: PortId,
     place: Place,
@@ -52,7 +51,6 @@ struct Port {
 /// when the last one goes, so does the UMEM. A bind after that makes a new one, in the network
 /// namespace of the thread that binds: the UMEM's socket would otherwise stay in the old one, and
 /// the interface's index would mean another device there.
-#[derive(Debug)]
 pub(super) struct SharedUmem {
     config: FramePoolConfig,
     umem: Option<Umem>,
