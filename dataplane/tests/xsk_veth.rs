@@ -26,7 +26,7 @@ use std::{
 use arrayvec::ArrayVec;
 use maglane_dataplane::xsk::{
     BATCH, CopyMode, Frame, FramePool, FramePoolConfig, KernelStatistics, MAX_MTU, PortQueue,
-    PortQueueConfig, Waker, Wakeup, XdpMode, XskError, wait,
+    PortQueueConfig, Waker, Wakeup, XskError, wait,
 };
 use nix::{
     errno::Errno,
@@ -47,7 +47,6 @@ fn port(interface: &str, queue: u32) -> PortQueueConfig {
     PortQueueConfig {
         interface: interface.to_owned(),
         queue,
-        mode: XdpMode::Native,
         copy: None,
         ring_size_frames: RING_FRAMES,
     }
