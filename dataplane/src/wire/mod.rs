@@ -19,6 +19,10 @@ mod ipv6;
 mod malformed;
 mod network;
 mod parse;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod sample;
 mod translate;
 mod transport;
 mod tuple;
