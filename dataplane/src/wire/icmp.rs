@@ -158,3 +158,102 @@ fn extended_quote_bytes(network: &Network, header: &[u8; HEADER_BYTES]) -> Optio
     };
     (bytes >= EXTENDED_QUOTE_BYTES_MIN).then_some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::parse;
+    use crate::wire::sample::{self, address, icmp_error};
+
+    #[test]
+    fn an_error_names_the_packet_that_it_quotes() {
+        for (tuple, _) in sample::translations() {
+            let reporter =
+                address(if tuple.source.address.is_ipv4() { "10.0.0.254" } else { "fd00::fe" });
+            let frame = sample::unreachable(reporter, &sample::frame(&tuple, b"payload"), 1000);
+            let error = icmp_error(&frame);
+            assert_eq!(error.inner, tuple);
+            assert_eq!(error.source, reporter);
+            assert_eq!(error.destination, tuple.source.address);
+            assert_eq!(error.time_to_live, 64);
+            assert_eq!(usize::from(error.end), frame.len());
+            assert_eq!(error.quote_end, error.end);
+        }
+    }
+
+    #[test]
+    fn eight_bytes_behind_the_quoted_ip_header_are_needed() {
+        for (tuple, _) in sample::translations() {
+            let ip_bytes = if tuple.source.address.is_ipv4() { 20 } else { 40 };
+            let about = sample::frame(&tuple, b"payload");
+            for quoted in 0..ip_bytes + 8 {
+                let frame = sample::unreachable(tuple.destination.address, &about, quoted);
+                assert!(matches!(parse(&frame), Ok(Parsed::OtherIp { .. })), "{quoted}");
+            }
+            let frame = sample::unreachable(tuple.destination.address, &about, ip_bytes + 8);
+            assert_eq!(icmp_error(&frame).inner, tuple);
+        }
+    }
+
+    #[test]
+    fn only_errors_are_errors() {
+        for (tuple, _) in sample::translations() {
+            let about = sample::frame(&tuple, b"payload");
+            let ipv4 = tuple.source.address.is_ipv4();
+            for kind in 0..=u8::MAX {
+                let (to, from) = (tuple.source.address, tuple.destination.address);
+                let frame = sample::icmp(from, to, kind, 0, [0; 4], &about[14..]);
+                let error =
+                    if ipv4 { [3, 11, 12].contains(&kind) } else { (1..=4).contains(&kind) };
+                let echo = kind == if ipv4 { 8 } else { 128 };
+                match parse(&frame) {
+                    Ok(Parsed::IcmpError(_)) => assert!(error, "{kind}"),
+                    Ok(Parsed::EchoRequest(_)) => assert!(echo, "{kind}"),
+                    Ok(Parsed::OtherIp { .. }) => assert!(!error && !echo, "{kind}"),
+                    other => panic!("{kind}: {other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_quote_that_is_no_packet_of_ours_makes_no_error() {
+        for (tuple, _) in sample::translations() {
+            let about = sample::frame(&tuple, b"payload");
+            let ipv4 = tuple.source.address.is_ipv4();
+            let mut frame = sample::unreachable(tuple.destination.address, &about, 1000);
+            let inner = if ipv4 { 14 + 20 + 8 } else { 14 + 40 + 8 };
+            // A protocol without ports, then the other family.
+            for (at, value) in [(inner + if ipv4 { 9 } else { 6 }, 132), (inner, 0x50)] {
+                frame[at] = value;
+                assert!(matches!(parse(&frame), Ok(Parsed::OtherIp { .. })));
+            }
+        }
+    }
+
+    #[test]
+    fn an_extension_behind_the_quote_is_not_quoted() {
+        let (tuple, _) = sample::translations()[0];
+        let about = sample::frame(&tuple, &[7; 400]);
+        let (to, from) = (tuple.source.address, tuple.destination.address);
+        let quote_end = |words: u8| {
+            let frame = sample::icmp(from, to, 3, 1, [0, words, 0, 0], &about[14..14 + 200]);
+            usize::from(icmp_error(&frame).quote_end)
+        };
+        let inner = 14 + 20 + 8;
+        assert_eq!(quote_end(0), inner + 200);
+        assert_eq!(quote_end(31), inner + 200);
+        assert_eq!(quote_end(32), inner + 128);
+        assert_eq!(quote_end(255), inner + 200);
+    }
+
+    #[test]
+    fn messages_shorter_than_their_header_are_malformed() {
+        let (tuple, _) = sample::translations()[0];
+        let mut frame =
+            sample::icmp(tuple.source.address, tuple.destination.address, 8, 0, [0; 4], b"");
+        assert!(matches!(parse(&frame), Ok(Parsed::EchoRequest(_))));
+        frame[17] -= 1;
+        assert_eq!(parse(&frame).err(), Some(Malformed::TruncatedTransport));
+    }
+}

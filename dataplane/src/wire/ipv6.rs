@@ -125,3 +125,92 @@ fn part(word: u16) -> Fragment {
         _ => Fragment::Later,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::sample::{self, tuple};
+    use crate::wire::{Parsed, Protocol, parse};
+
+    const PLAIN: (u8, &[u8]) = (DESTINATION_OPTIONS, &[0, 0, 1, 4, 0, 0, 0, 0]);
+    const ROUTED: (u8, &[u8]) =
+        (ROUTING, &[0, 2, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    const AUTHENTICATED: (u8, &[u8]) = (AUTHENTICATION, &[0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
+
+    fn with(extensions: &[(u8, &[u8])]) -> Vec<u8> {
+        let tuple = tuple(Protocol::Udp, "[fd00::1]:4000", "[fd00::2]:53");
+        sample::with_extensions(&sample::frame(&tuple, b"abcd"), extensions)
+    }
+
+    fn fragment(word: u16) -> Vec<u8> {
+        let [high, low] = word.to_be_bytes();
+        with(&[(FRAGMENT, &[0, 0, high, low, 0, 0, 0, 1])])
+    }
+
+    #[test]
+    fn every_extension_is_passed() {
+        let hop_by_hop: (u8, &[u8]) =
+            (HOP_BY_HOP, &[0, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let atomic: (u8, &[u8]) = (FRAGMENT, &[0; 8]);
+        let frame = with(&[hop_by_hop, PLAIN, ROUTED, atomic, AUTHENTICATED, PLAIN]);
+        let headers = sample::headers(&frame);
+        assert_eq!(headers.transport_offset, 14 + 40 + 16 + 8 + 24 + 8 + 12 + 8);
+        assert_eq!(headers.tuple.destination.port, 53);
+        assert!(!headers.first_fragment);
+        for length in 54..headers.transport_offset {
+            let mut cut = frame[..usize::from(length)].to_vec();
+            cut[18..20].copy_from_slice(&(length - 54).to_be_bytes());
+            let reason =
+                if length == 54 { Malformed::Jumbogram } else { Malformed::TruncatedExtension };
+            assert_eq!(parse(&cut).err(), Some(reason), "{length}");
+        }
+    }
+
+    #[test]
+    fn the_walk_is_bounded() {
+        assert!(matches!(parse(&with(&[PLAIN; EXTENSIONS_MAX])), Ok(Parsed::Transport(_))));
+        let longer = with(&[PLAIN; EXTENSIONS_MAX + 1]);
+        assert_eq!(parse(&longer).err(), Some(Malformed::ExtensionChain));
+    }
+
+    #[test]
+    fn order_counts_where_it_decides_what_follows() {
+        let hop_by_hop: (u8, &[u8]) = (HOP_BY_HOP, &[0; 8]);
+        let late = parse(&with(&[PLAIN, hop_by_hop])).err();
+        assert_eq!(late, Some(Malformed::ExtensionOrder));
+        let atomic: (u8, &[u8]) = (FRAGMENT, &[0; 8]);
+        assert_eq!(parse(&with(&[atomic, atomic])).err(), Some(Malformed::ExtensionOrder));
+    }
+
+    #[test]
+    fn fragments_are_told_apart() {
+        assert!(!sample::headers(&fragment(0)).first_fragment);
+        assert!(sample::headers(&fragment(1)).first_fragment);
+        assert!(matches!(parse(&fragment(8)), Ok(Parsed::LaterFragment { .. })));
+        assert!(matches!(parse(&fragment(9)), Ok(Parsed::LaterFragment { .. })));
+    }
+
+    #[test]
+    fn a_packet_on_a_source_route_is_no_packet_of_ours() {
+        let mut frame = with(&[ROUTED]);
+        frame[14 + 40 + 3] = 1;
+        assert!(matches!(parse(&frame), Ok(Parsed::OtherIp { .. })));
+    }
+
+    #[test]
+    fn lengths_version_and_addresses_are_held_to_the_rfc() {
+        let plain = with(&[]);
+        for length in 14..plain.len() {
+            let reason = if length < 54 { Malformed::TruncatedIp } else { Malformed::TotalLength };
+            assert_eq!(parse(&plain[..length]).err(), Some(reason), "{length}");
+        }
+        let mut version = plain.clone();
+        version[14] = 0x45;
+        assert_eq!(parse(&version).err(), Some(Malformed::IpVersion));
+        for at in [22, 38] {
+            let mut mapped = plain.clone();
+            mapped[at..at + 16].copy_from_slice(&sample::address("10.0.0.1").bits().to_be_bytes());
+            assert_eq!(parse(&mapped).err(), Some(Malformed::MappedAddress));
+        }
+    }
+}

@@ -20,6 +20,10 @@ mod malformed;
 mod message;
 mod network;
 mod parse;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod sample;
 mod translate;
 mod transport;
 mod tuple;

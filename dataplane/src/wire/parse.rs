@@ -133,3 +133,101 @@ pub(super) fn tuple(network: &Network, transport: &Transport, protocol: Protocol
         protocol,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::sample::{self, address, tagged};
+
+    #[test]
+    fn a_frame_of_each_kind_is_read() {
+        for (tuple, _) in sample::translations() {
+            let frame = sample::frame(&tuple, b"payload");
+            let ip_bytes = if tuple.source.address.is_ipv4() { 20 } else { 40 };
+            for (frame, network_offset) in [(frame.clone(), 14), (tagged(&frame), 18)] {
+                let headers = sample::headers(&frame);
+                assert_eq!(headers.tuple, tuple);
+                assert_eq!(headers.network_offset, network_offset);
+                assert_eq!(headers.transport_offset, network_offset + ip_bytes);
+                assert_eq!(usize::from(headers.end), frame.len());
+                assert_eq!(headers.time_to_live, 64);
+                assert_eq!(headers.tcp_flags.ack(), tuple.protocol == Protocol::Tcp);
+                assert!(!headers.first_fragment);
+            }
+        }
+    }
+
+    #[test]
+    fn padding_is_not_part_of_the_packet() {
+        for (tuple, _) in sample::translations() {
+            let mut frame = sample::frame(&tuple, b"");
+            let bytes = frame.len();
+            frame.resize(bytes + 20, 0xee);
+            assert_eq!(usize::from(sample::headers(&frame).end), bytes);
+        }
+    }
+
+    #[test]
+    fn no_truncated_frame_is_a_packet() {
+        for (tuple, _) in sample::translations() {
+            let frame = tagged(&sample::frame(&tuple, b"payload"));
+            for length in 0..frame.len() {
+                assert!(parse(&frame[..length]).is_err(), "{length} bytes of {tuple:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn ports_are_found_behind_options() {
+        let (tuple, _) = sample::translations()[0];
+        let frame = sample::with_options(&sample::frame(&tuple, b"payload"), 10);
+        let headers = sample::headers(&frame);
+        assert_eq!(headers.transport_offset, 14 + 60);
+        assert_eq!(headers.tuple, tuple);
+    }
+
+    #[test]
+    fn fragments_with_and_without_ports() {
+        let (tuple, _) = sample::translations()[0];
+        let mut frame = sample::frame(&tuple, b"payload");
+        frame[20] = 0x20;
+        assert!(sample::headers(&frame).first_fragment);
+        frame[21] = 1;
+        match parse(&frame) {
+            Ok(Parsed::LaterFragment { source, destination }) => {
+                assert_eq!(source, tuple.source.address);
+                assert_eq!(destination, tuple.destination.address);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_says_how_far_it_was_understood() {
+        let (tuple, _) = sample::translations()[0];
+        let mut frame = sample::frame(&tuple, b"payload");
+        frame[23] = 132;
+        match parse(&tagged(&frame)) {
+            Ok(Parsed::OtherIp { source, destination, network_offset }) => {
+                assert_eq!((source, destination), (address("10.244.1.2"), address("10.96.0.10")));
+                assert_eq!(network_offset, 18);
+            }
+            other => panic!("{other:?}"),
+        }
+        // ICMP's number in the other family is another protocol.
+        frame[23] = protocol::ICMPV6;
+        assert!(matches!(parse(&frame), Ok(Parsed::OtherIp { .. })));
+        frame[13] = 0x06;
+        assert!(matches!(parse(&frame), Ok(Parsed::NotIp)));
+    }
+
+    #[test]
+    fn offsets_fit_into_sixteen_bits() {
+        let (tuple, _) = sample::translations()[0];
+        let mut frame = sample::frame(&tuple, b"");
+        frame.resize(65_535, 0);
+        assert!(parse(&frame).is_ok());
+        frame.push(0);
+        assert_eq!(parse(&frame).err(), Some(Malformed::FrameTooLong));
+    }
+}

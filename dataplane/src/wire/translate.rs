@@ -175,3 +175,131 @@ fn ports(tuple: &Tuple) -> u32 {
 fn field(bytes: &mut [u8], offset: usize) -> Option<&mut [u8; 2]> {
     bytes.get_mut(offset..)?.first_chunk_mut()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::sample::{self, address, assert_valid, assert_valid_ip, headers, icmp_error};
+
+    #[test]
+    fn a_translated_packet_is_the_one_that_would_have_been_built() {
+        for (from, to) in sample::translations() {
+            let mut frame = sample::frame(&from, b"payload");
+            let headers = headers(&frame);
+            translate(&mut frame, &headers, &to);
+            assert_eq!(frame, sample::frame(&to, b"payload"));
+            assert_valid(&frame);
+        }
+    }
+
+    #[test]
+    fn udp_without_checksum_stays_without() {
+        let (from, to) = sample::translations()[2];
+        let mut frame = sample::frame(&from, b"payload");
+        frame[40..42].fill(0);
+        let headers = headers(&frame);
+        translate(&mut frame, &headers, &to);
+        assert_eq!(frame[40..42], [0, 0]);
+        assert_valid(&frame);
+    }
+
+    #[test]
+    fn udp_checksum_zero_is_sent_as_ffff() {
+        let (from, to) = sample::translations()[2];
+        // Two bytes of payload that make the translated packet's checksum come out as 0.
+        let missing = headers_checksum(&sample::frame(&to, &[0, 0]));
+        let mut frame = sample::frame(&from, &missing.to_be_bytes());
+        let headers = headers(&frame);
+        translate(&mut frame, &headers, &to);
+        assert_eq!(frame[40..42], [0xff, 0xff]);
+        assert_valid(&frame);
+    }
+
+    fn headers_checksum(udp_frame: &[u8]) -> u16 {
+        u16::from_be_bytes([udp_frame[40], udp_frame[41]])
+    }
+
+    #[test]
+    fn time_to_live_goes_down_by_one() {
+        for (tuple, _) in sample::translations() {
+            for frame in [sample::frame(&tuple, b""), sample::tagged(&sample::frame(&tuple, b""))] {
+                let mut lower = frame;
+                for time_to_live in (0..64).rev() {
+                    let offset = headers(&lower).network_offset;
+                    decrement_time_to_live(&mut lower, offset);
+                    assert_eq!(headers(&lower).time_to_live, time_to_live);
+                    assert_valid(&lower);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_shorter_frame_than_parsed_is_left_without_panic() {
+        for (from, to) in sample::translations() {
+            let frame = sample::frame(&from, b"payload");
+            let about = sample::unreachable(from.destination.address, &frame, 1000);
+            let (headers, error) = (headers(&frame), icmp_error(&about));
+            for length in 0..about.len() {
+                translate(&mut about.clone()[..length], &headers, &to);
+                decrement_time_to_live(&mut about.clone()[..length], headers.network_offset);
+                let (a, b) = (to.source.address, to.destination.address);
+                translate_icmp_error(&mut about.clone()[..length], &error, a, b, &to);
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_and_its_quote_are_translated_with_every_checksum() {
+        for (client_side, backend_side) in sample::translations() {
+            let about = sample::frame(&backend_side, b"payload");
+            let mut frame = sample::unreachable(backend_side.destination.address, &about, 1000);
+            assert_valid(&frame);
+            let error = icmp_error(&frame);
+            let source = client_side.destination.address;
+            let destination = client_side.source.address;
+            translate_icmp_error(&mut frame, &error, source, destination, &client_side);
+
+            assert_valid(&frame);
+            let inner = usize::from(error.inner_network_offset);
+            assert_valid_ip(&frame[inner..]);
+            assert_eq!(frame[inner..], sample::frame(&client_side, b"payload")[14..]);
+            let translated = icmp_error(&frame);
+            assert_eq!((translated.source, translated.destination), (source, destination));
+        }
+    }
+
+    #[test]
+    fn a_quote_of_any_length_keeps_the_outer_checksums_right() {
+        for (client_side, backend_side) in sample::translations() {
+            let about = sample::frame(&backend_side, b"payload");
+            let ip_bytes = if client_side.source.address.is_ipv4() { 20 } else { 40 };
+            for quoted in ip_bytes + 8..about.len() - 14 {
+                let mut frame =
+                    sample::unreachable(backend_side.destination.address, &about, quoted);
+                let error = icmp_error(&frame);
+                let (a, b) = (client_side.destination.address, client_side.source.address);
+                translate_icmp_error(&mut frame, &error, a, b, &client_side);
+                assert_valid(&frame);
+                assert_eq!(icmp_error(&frame).inner, client_side);
+            }
+        }
+    }
+
+    #[test]
+    fn an_extension_behind_the_quote_is_not_touched() {
+        let (client_side, backend_side) = sample::translations()[0];
+        let about = sample::frame(&backend_side, &[7; 400]);
+        let extension = [0x20, 0, 0xab, 0xcd, 0, 8, 1, 1, 1, 2, 3, 4];
+        let payload = [&about[14..14 + 128], &extension].concat();
+        let reporter = address("10.0.0.254");
+        let client = client_side.source.address;
+        let mut frame = sample::icmp(reporter, client, 11, 0, [0, 32, 0, 0], &payload);
+        let error = icmp_error(&frame);
+        translate_icmp_error(&mut frame, &error, reporter, client, &client_side);
+        assert_valid(&frame);
+        assert!(frame.ends_with(&extension));
+        let quote = &sample::frame(&client_side, &[7; 400])[14..14 + 128];
+        assert_eq!(frame[42..42 + 128], *quote);
+    }
+}

@@ -57,3 +57,88 @@ fn reply_header(packet: &[u8], echo: &EchoRequest) -> Option<IpHeader> {
         identification: [i0, i1, i2, i3],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::sample::{self, address, assert_valid, tagged};
+    use crate::wire::{Parsed, parse};
+
+    fn request(ipv4: bool, payload: &[u8]) -> Vec<u8> {
+        let (source, destination, kind) = if ipv4 {
+            ("10.244.1.2", "10.96.0.10", V4_ECHO_REQUEST)
+        } else {
+            ("fd00::1", "fd00::a", V6_ECHO_REQUEST)
+        };
+        sample::icmp(address(source), address(destination), kind, 0, [0x12, 0x34, 0, 7], payload)
+    }
+
+    fn answer(frame: &[u8]) -> Option<Vec<u8>> {
+        let Ok(Parsed::EchoRequest(echo)) = parse(frame) else {
+            panic!("not an echo request");
+        };
+        let mut buffer = frame.to_vec();
+        let length = answer_echo(&mut buffer, frame.len(), &echo)?;
+        buffer.truncate(length);
+        Some(buffer)
+    }
+
+    /// The reply that would have been built.
+    fn expected(ipv4: bool, payload: &[u8]) -> Vec<u8> {
+        let (source, destination, kind) = if ipv4 {
+            ("10.96.0.10", "10.244.1.2", V4_ECHO_REPLY)
+        } else {
+            ("fd00::a", "fd00::1", V6_ECHO_REPLY)
+        };
+        let mut frame = sample::icmp(
+            address(source),
+            address(destination),
+            kind,
+            0,
+            [0x12, 0x34, 0, 7],
+            payload,
+        );
+        swap_ethernet_addresses(&mut frame);
+        frame
+    }
+
+    #[test]
+    fn the_reply_is_the_request_turned_round() {
+        for ipv4 in [true, false] {
+            for payload in [&b""[..], b"odd", &[0xa5; 1400]] {
+                let reply = answer(&request(ipv4, payload)).expect("an answer");
+                assert_valid(&reply);
+                assert_eq!(reply, expected(ipv4, payload));
+                let reply = answer(&tagged(&request(ipv4, payload))).expect("an answer");
+                assert_eq!(reply, tagged(&expected(ipv4, payload)));
+            }
+        }
+    }
+
+    #[test]
+    fn padding_options_and_extensions_are_not_sent_back() {
+        let mut options = sample::with_options(&request(true, b"payload"), 4);
+        options.extend([0xee; 5]);
+        assert_eq!(answer(&options), Some(expected(true, b"payload")));
+        let extension: (u8, &[u8]) = (60, &[0, 0, 1, 4, 0, 0, 0, 0]);
+        let extended = sample::with_extensions(&request(false, b"payload"), &[extension]);
+        assert_eq!(answer(&extended), Some(expected(false, b"payload")));
+    }
+
+    #[test]
+    fn a_damaged_request_does_not_become_a_sound_reply() {
+        let mut frame = request(true, b"payload");
+        let last = frame.len() - 1;
+        frame[last] ^= 1;
+        let reply = answer(&frame).expect("an answer");
+        let sum = etherparse::checksum::Sum16BitWords::new().add_slice(&reply[34..]);
+        assert_ne!(sum.ones_complement(), 0);
+    }
+
+    #[test]
+    fn a_request_from_no_host_is_not_answered() {
+        let source = address("255.255.255.255");
+        let frame = sample::icmp(source, address("10.96.0.10"), V4_ECHO_REQUEST, 0, [0; 4], b"");
+        assert_eq!(answer(&frame), None);
+    }
+}

@@ -98,3 +98,147 @@ fn answerable(frame: &[u8], offset: usize, source: Address) -> Option<Network> {
     let same_family = packet.source.is_ipv4() == source.is_ipv4();
     (allowed && same_family && may_answer(packet.source, packet.destination)).then_some(packet)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::sample::{self, address, assert_valid, icmp_error, tagged};
+
+    const EVERY: [IcmpAnswer; 3] =
+        [IcmpAnswer::PortUnreachable, IcmpAnswer::TimeExceeded, IcmpAnswer::TooBig { mtu: 1400 }];
+
+    fn reporter(frame: &[u8]) -> Address {
+        address(if frame[12] == 0x08 { "10.0.0.254" } else { "fd00::fe" })
+    }
+
+    /// The answer to an untagged frame, in a buffer of `buffer_bytes`.
+    fn answer(frame: &[u8], buffer_bytes: usize, what: IcmpAnswer) -> Option<Vec<u8>> {
+        let mut buffer = frame.to_vec();
+        buffer.resize(buffer_bytes, 0xee);
+        let before = buffer.clone();
+        let length = answer_icmp(&mut buffer, frame.len(), 14, what, reporter(frame));
+        match length {
+            Some(length) => buffer.truncate(length),
+            None => assert_eq!(buffer, before, "refused, but written"),
+        }
+        length.map(|_| buffer)
+    }
+
+    #[test]
+    fn an_error_quotes_the_packet_and_is_valid() {
+        for (tuple, _) in sample::translations() {
+            for what in EVERY {
+                let frame = sample::frame(&tuple, b"payload");
+                let error = answer(&frame, 2048, what).expect("an answer");
+                assert_valid(&error);
+                let parsed = icmp_error(&error);
+                assert_eq!(parsed.inner, tuple);
+                assert_eq!(parsed.source, reporter(&frame));
+                assert_eq!(parsed.destination, tuple.source.address);
+                assert!(error.ends_with(&frame[14..]));
+                assert_eq!(usize::from(parsed.end), error.len());
+                assert_eq!(error[..6], frame[6..12]);
+                assert_eq!(error[6..12], frame[..6]);
+            }
+        }
+    }
+
+    #[test]
+    fn types_and_codes_are_those_of_the_rfcs() {
+        let pairs = sample::translations();
+        for (what, v4, v6) in [
+            (IcmpAnswer::PortUnreachable, [3, 3, 0, 0, 0, 0], [1, 4, 0, 0, 0, 0]),
+            (IcmpAnswer::TimeExceeded, [11, 0, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0]),
+            (IcmpAnswer::TooBig { mtu: 1400 }, [3, 4, 0, 0, 5, 120], [2, 0, 0, 0, 5, 120]),
+        ] {
+            for (tuple, at, expected) in [(pairs[0].0, 34, v4), (pairs[1].0, 54, v6)] {
+                let error = answer(&sample::frame(&tuple, b""), 2048, what).expect("an answer");
+                let header = error[at..at + 8].first_chunk::<8>().expect("a header");
+                let [kind, code, _, _, r0, r1, r2, r3] = *header;
+                assert_eq!([kind, code, r0, r1, r2, r3], expected);
+            }
+        }
+    }
+
+    #[test]
+    fn the_quote_is_as_long_as_allowed_and_without_padding() {
+        for (tuple, _) in sample::translations() {
+            let bytes_max = if tuple.source.address.is_ipv4() { 576 } else { 1280 };
+            for payload_bytes in [0, 1, 480, 1400] {
+                let mut frame = sample::frame(&tuple, &vec![7; payload_bytes]);
+                let packet_bytes = frame.len() - 14;
+                frame.extend([0xee; 6]);
+                let error = answer(&frame, 2048, IcmpAnswer::TimeExceeded).expect("an answer");
+                assert_valid(&error);
+                let ip_bytes = if tuple.source.address.is_ipv4() { 20 } else { 40 };
+                let whole = ip_bytes + 8 + packet_bytes;
+                assert_eq!(error.len() - 14, whole.min(bytes_max));
+                let quote = &error[14 + ip_bytes + 8..];
+                assert_eq!(*quote, frame[14..14 + quote.len()]);
+            }
+        }
+    }
+
+    #[test]
+    fn tags_options_and_extensions_are_no_obstacle() {
+        let pairs = sample::translations();
+        let options = sample::with_options(&sample::frame(&pairs[0].0, b"payload"), 2);
+        let extension: (u8, &[u8]) = (60, &[0, 0, 1, 4, 0, 0, 0, 0]);
+        let extended =
+            sample::with_extensions(&sample::frame(&pairs[1].0, b"payload"), &[extension]);
+        for (frame, tuple) in [(options, pairs[0].0), (extended, pairs[1].0)] {
+            let mut buffer = tagged(&frame);
+            let length = buffer.len();
+            buffer.resize(2048, 0);
+            let from = reporter(&frame);
+            let length = answer_icmp(&mut buffer, length, 18, IcmpAnswer::TimeExceeded, from);
+            let error = &buffer[..length.expect("an answer")];
+            assert_valid(error);
+            assert_eq!(icmp_error(error).inner, tuple);
+            assert!(error.ends_with(&frame[14..]));
+            assert_eq!(error[12..16], [0x81, 0x00, 0x20, 0x07]);
+        }
+    }
+
+    #[test]
+    fn what_must_not_be_answered_is_not() {
+        let (tuple, _) = sample::translations()[0];
+        let frame = sample::frame(&tuple, b"payload");
+        let what = IcmpAnswer::TimeExceeded;
+        let error = sample::unreachable(tuple.destination.address, &frame, 1000);
+        assert_eq!(answer(&error, 2048, what), None);
+        let redirect = sample::icmp(
+            tuple.source.address,
+            tuple.destination.address,
+            5,
+            0,
+            [0; 4],
+            &frame[14..],
+        );
+        assert_eq!(answer(&redirect, 2048, what), None);
+        let mut later = frame.clone();
+        later[21] = 1;
+        assert_eq!(answer(&later, 2048, what), None);
+        for (source, destination) in [("0.0.0.0:1", "10.0.0.1:2"), ("10.0.0.1:1", "224.0.0.1:2")] {
+            let tuple = sample::tuple(tuple.protocol, source, destination);
+            assert_eq!(answer(&sample::frame(&tuple, b""), 2048, what), None);
+        }
+        let mut buffer = frame.clone();
+        buffer.resize(2048, 0);
+        let other_family = address("fd00::fe");
+        assert_eq!(answer_icmp(&mut buffer, frame.len(), 14, what, other_family), None);
+    }
+
+    #[test]
+    fn a_buffer_that_is_too_small_stays_as_it_is() {
+        for (tuple, _) in sample::translations() {
+            let frame = sample::frame(&tuple, b"payload");
+            let ip_bytes = if tuple.source.address.is_ipv4() { 20 } else { 40 };
+            let needed = frame.len() + ip_bytes + 8;
+            for bytes in frame.len()..needed {
+                assert_eq!(answer(&frame, bytes, IcmpAnswer::PortUnreachable), None, "{bytes}");
+            }
+            assert!(answer(&frame, needed, IcmpAnswer::PortUnreachable).is_some());
+        }
+    }
+}
