@@ -6,7 +6,7 @@
 //! cache line, and entries only of flows that were silent for a whole timeout or are due for
 //! correction.
 
-use super::entry::FlowId;
+use super::key::FlowId;
 
 /// The length of a tick, in milliseconds: by so much the sweep may be late.
 const TICK_MS: u64 = 1_024;

@@ -4,7 +4,7 @@
 //! and vacant places are a stack, all in one array beside the entries. A flow moves when its
 //! class changes, never for a packet.
 
-use super::entry::FlowId;
+use super::key::FlowId;
 use super::state::EvictionClass;
 
 /// No flow: the end of a list.

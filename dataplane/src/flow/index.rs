@@ -1,7 +1,7 @@
 //! From a tuple's hash to a place in the table, in one cache line.
 //!
 //! A bucket is a cache line of eight slots. A slot holds sixteen bits of the hash, which decide
-//! nearly always whether an entry is worth its two cache misses, and the entry's number with the
+//! nearly always whether an entry is worth a cache miss, and the entry's number with the
 //! direction. A hash names two buckets; the second is used when the first is crowded, and the
 //! first counts how many of its own live elsewhere. While that count is zero, as it is for nearly
 //! all, a hit and a miss both cost one line.
@@ -9,7 +9,7 @@
 use prefetch_index::prefetch_index;
 
 use super::config::MAX_CAPACITY_FLOWS;
-use super::entry::{Direction, FlowId};
+use super::key::{Direction, FlowId};
 
 const SLOTS_PER_BUCKET: usize = 8;
 /// A bucket this full lets new slots go to the second one if that is emptier.
@@ -22,19 +22,24 @@ const BUCKET_BITS: u32 = 24;
 
 const _: () = assert!(MAX_CAPACITY_FLOWS as usize / FLOWS_PER_BUCKET <= 1 << BUCKET_BITS);
 
-/// An entry's number and one of its directions.
+/// An entry's number, one of its directions and whether it needs its second cache line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Slot(u32);
 
 impl Slot {
     #[inline]
-    pub(super) const fn new(id: FlowId, direction: Direction) -> Self {
-        Self(id.0 << 1 | direction as u32)
+    pub(super) const fn new(id: FlowId, direction: Direction, is_wide: bool) -> Self {
+        Self(id.0 << 2 | (is_wide as u32) << 1 | direction as u32)
     }
 
     #[inline]
     pub(super) const fn id(self) -> FlowId {
-        FlowId(self.0 >> 1)
+        FlowId(self.0 >> 2)
+    }
+
+    #[inline]
+    pub(super) const fn is_wide(self) -> bool {
+        self.0 & 2 != 0
     }
 
     #[inline]
@@ -50,8 +55,9 @@ pub(super) struct IndexFull;
 #[derive(Clone, Default)]
 #[repr(C, align(64))]
 struct Bucket {
-    /// [`FREE`] where there is no slot.
-    tags: [u16; SLOTS_PER_BUCKET],
+    /// Four tags a word, so that plain 64-bit arithmetic compares them all: slot `s` has lane
+    /// `s / 2` of word `s % 2`. [`FREE`] where there is no slot.
+    tags: [u64; 2],
     slots: [Slot; SLOTS_PER_BUCKET],
     /// How many slots have this as their first bucket and stand in their second.
     elsewhere: u32,
@@ -60,47 +66,64 @@ struct Bucket {
 const _: () = assert!(size_of::<Bucket>() == 64);
 
 const FREE: u16 = 0;
+const LANE_BITS: u32 = 16;
+const LANES: u64 = 0x0001_0001_0001_0001;
+const LANE_TOPS: u64 = LANES << (LANE_BITS - 1);
+
+/// The top bit of each lane that is zero.
+#[inline]
+const fn zero_lanes(word: u64) -> u64 {
+    // A lane's lower bits carry into its top bit unless all are zero, and never beyond.
+    !(((word & !LANE_TOPS) + !LANE_TOPS) | word) & LANE_TOPS
+}
+
+/// Some slots of a bucket: two neighbouring bits for each lane, one for each word.
+#[derive(Clone, Copy)]
+struct Matches(u64);
+
+impl Iterator for Matches {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let bit = self.0.trailing_zeros();
+        self.0 &= self.0 - 1;
+        Some((bit / LANE_BITS * 2 + bit % 2) as usize % SLOTS_PER_BUCKET)
+    }
+}
 
 impl Bucket {
-    /// A bit for each slot whose tag is `tag`.
+    /// The slots whose tag is `tag`.
     #[inline]
-    fn matches(&self, tag: u16) -> u32 {
-        let mut mask = 0;
-        for (at, &have) in self.tags.iter().enumerate() {
-            mask |= u32::from(have == tag) << at;
-        }
-        mask
+    fn matches(&self, tag: u16) -> Matches {
+        let wanted = u64::from(tag) * LANES;
+        Matches(zero_lanes(self.tags[0] ^ wanted) >> 1 | zero_lanes(self.tags[1] ^ wanted))
     }
 
     #[inline]
     fn find(&self, tag: u16, mut accept: impl FnMut(Slot) -> bool) -> Option<Slot> {
-        let mut mask = self.matches(tag);
-        while mask != 0 {
-            let slot = self.slots[mask.trailing_zeros() as usize % SLOTS_PER_BUCKET];
-            if accept(slot) {
-                return Some(slot);
-            }
-            mask &= mask - 1;
-        }
-        None
+        self.matches(tag).map(|at| self.slots[at]).find(|&slot| accept(slot))
     }
 
     fn used_slots(&self) -> u32 {
-        SLOTS_PER_BUCKET as u32 - self.matches(FREE).count_ones()
+        SLOTS_PER_BUCKET as u32 - self.matches(FREE).0.count_ones()
     }
 
     fn insert(&mut self, tag: u16, slot: Slot) -> Result<(), IndexFull> {
-        let at = self.tags.iter().position(|&tag| tag == FREE).ok_or(IndexFull)?;
-        self.tags[at] = tag;
+        let at = self.matches(FREE).next().ok_or(IndexFull)?;
+        self.tags[at % 2] |= u64::from(tag) << (at as u32 / 2 * LANE_BITS);
         self.slots[at] = slot;
         Ok(())
     }
 
     /// Whether the slot was here.
     fn remove(&mut self, tag: u16, slot: Slot) -> bool {
-        let at = (0..SLOTS_PER_BUCKET).find(|&at| self.tags[at] == tag && self.slots[at] == slot);
+        let at = self.matches(tag).find(|&at| self.slots[at] == slot);
         if let Some(at) = at {
-            self.tags[at] = FREE;
+            self.tags[at % 2] &= !(u64::from(u16::MAX) << (at as u32 / 2 * LANE_BITS));
         }
         at.is_some()
     }

@@ -9,20 +9,21 @@
 
 mod config;
 mod deadline;
-mod entry;
+mod entries;
 mod eviction;
 mod fingerprints;
 mod hash;
 mod index;
+mod key;
 mod ports;
 mod records;
 mod state;
 mod table;
 
 pub use config::{FlowConfig, FlowConfigError, MAX_CAPACITY_FLOWS, Timeouts};
-pub use entry::{Direction, FlowId, Hit, NewFlow};
 pub use fingerprints::{Fingerprints, FingerprintsError, FingerprintsFull, FingerprintsMemory};
 pub use hash::HashKeys;
+pub use key::{Direction, FlowId, Hit, NewFlow};
 pub use records::FlowRecord;
 pub use state::State;
 pub use table::{FlowTable, Refused, RemovalReason, Removed};

@@ -2,7 +2,7 @@
 
 use crate::wire::{Endpoint, Protocol};
 
-use super::entry::{Entry, FlowId};
+use super::key::{Direction, FlowId};
 use super::state::State;
 use super::table::FlowTable;
 
@@ -41,7 +41,24 @@ impl FlowTable {
     /// All that is known of a flow.
     #[inline]
     pub fn get(&self, id: FlowId) -> FlowRecord {
-        self.record(&self.entries[id.index()])
+        let entry = self.entries.get(id);
+        let forward = self.entries.counted(id, Direction::Forward);
+        let reply = self.entries.counted(id, Direction::Reply);
+        FlowRecord {
+            client: self.entries.client(id),
+            service: self.entries.service(id),
+            backend: self.entries.backend(id),
+            translated: self.entries.translated(id),
+            protocol: self.entries.protocol(id),
+            state: entry.state,
+            generation: entry.generation,
+            forward_packets: forward.packets,
+            forward_bytes: forward.bytes,
+            reply_packets: reply.packets,
+            reply_bytes: reply.bytes,
+            last_packet_ms: entry.expires_ms - u64::from(self.timeouts_ms[entry.state as usize]),
+            expires_ms: entry.expires_ms,
+        }
     }
 
     /// The flows in the next `places` places of the table, starting at place `from`, and the
@@ -59,24 +76,5 @@ impl FlowTable {
             .filter(|&id| self.deadlines.is_armed(id))
             .map(|id| self.get(id));
         (records, (end < self.capacity()).then_some(end))
-    }
-
-    #[inline]
-    fn record(&self, entry: &Entry) -> FlowRecord {
-        FlowRecord {
-            client: entry.client(),
-            service: entry.service(),
-            backend: entry.backend(),
-            translated: entry.translated(),
-            protocol: entry.protocol,
-            state: entry.state,
-            generation: entry.generation,
-            forward_packets: entry.packets[0],
-            forward_bytes: entry.bytes[0],
-            reply_packets: entry.packets[1],
-            reply_bytes: entry.bytes[1],
-            last_packet_ms: entry.expires_ms - u64::from(self.timeouts_ms[entry.state as usize]),
-            expires_ms: entry.expires_ms,
-        }
     }
 }

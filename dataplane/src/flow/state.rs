@@ -9,7 +9,7 @@
 //! Sequence numbers are not followed: nothing here decides what a packet may do, only how long a
 //! silent flow is kept and which flows may be evicted.
 
-use super::entry::Direction;
+use super::key::Direction;
 
 /// TCP flag bits as they stand in the header (RFC 9293, section 3.1).
 const FIN: u8 = 1;

@@ -2,10 +2,11 @@ use crate::wire::{Protocol, Tuple};
 
 use super::config::{FlowConfig, FlowConfigError};
 use super::deadline::Deadlines;
-use super::entry::{Direction, Entry, FlowId, Hit, NewFlow};
+use super::entries::{self, Entries};
 use super::eviction::EvictionLists;
 use super::hash::HashKeys;
 use super::index::{Index, Slot};
+use super::key::{Direction, FlowId, Hit, NewFlow};
 use super::state::State;
 
 /// The flows of one worker: one writer, a fixed number of places, no allocation after
@@ -18,7 +19,7 @@ use super::state::State;
 /// cost is memory latency, and that is what this order hides.
 pub struct FlowTable {
     pub(super) keys: HashKeys,
-    pub(super) entries: Box<[Entry]>,
+    pub(super) entries: Entries,
     pub(super) index: Index,
     eviction: EvictionLists,
     pub(super) deadlines: Deadlines,
@@ -70,7 +71,7 @@ impl FlowTable {
         let capacity = config.capacity_flows;
         Ok(Self {
             keys,
-            entries: vec![Entry::VACANT; capacity as usize].into_boxed_slice(),
+            entries: Entries::new(capacity),
             index: Index::new(capacity),
             eviction: EvictionLists::new(capacity),
             deadlines: Deadlines::new(capacity),
@@ -97,7 +98,7 @@ impl FlowTable {
 
     /// How many flows fit.
     pub fn capacity(&self) -> u32 {
-        self.entries.len() as u32
+        self.entries.capacity()
     }
 
     /// Asks the processor for what [`Self::prefetch_entry`] will read.
@@ -110,7 +111,7 @@ impl FlowTable {
     #[inline]
     pub fn prefetch_entry(&self, hash: u64) {
         self.index.find(hash, |slot| {
-            self.entries[slot.id().index()].prefetch();
+            self.entries.prefetch(slot.id(), slot.is_wide());
             true
         });
     }
@@ -127,7 +128,7 @@ impl FlowTable {
         mut on_removed: impl FnMut(&Removed),
     ) -> Option<Hit> {
         let hit = self.find(tuple, hash)?;
-        if now_ms < self.entries[hit.id.index()].expires_ms {
+        if now_ms < self.entries.get(hit.id).expires_ms {
             return Some(hit);
         }
         on_removed(&self.take_out(hit.id, RemovalReason::Expired));
@@ -138,7 +139,7 @@ impl FlowTable {
     pub(super) fn find(&self, tuple: &Tuple, hash: u64) -> Option<Hit> {
         let slot = self
             .index
-            .find(hash, |slot| self.entries[slot.id().index()].tuple(slot.direction()) == *tuple)?;
+            .find(hash, |slot| self.entries.tuple(slot.id(), slot.direction()) == *tuple)?;
         Some(Hit { id: slot.id(), direction: slot.direction() })
     }
 
@@ -153,9 +154,8 @@ impl FlowTable {
         bytes: u32,
         now_ms: u64,
     ) {
-        let entry = &mut self.entries[id.index()];
-        entry.packets[direction as usize] += 1;
-        entry.bytes[direction as usize] += u64::from(bytes);
+        self.entries.count(id, direction, bytes);
+        let entry = self.entries.get_mut(id);
         let from = entry.state;
         let to = from.next(direction, tcp_flags);
         let expires_ms = now_ms + u64::from(self.timeouts_ms[to as usize]);
@@ -171,14 +171,14 @@ impl FlowTable {
     /// the backend, or from the Service to the client.
     #[inline]
     pub fn translation(&self, id: FlowId, direction: Direction) -> Tuple {
-        self.entries[id.index()].translation(direction)
+        self.entries.translation(id, direction)
     }
 
     /// Whether a client's plain SYN opens a new connection rather than belonging to this one:
     /// then remove the flow and insert it anew.
     #[inline]
     pub fn accepts_new_syn(&self, id: FlowId) -> bool {
-        self.entries[id.index()].state.accepts_new_syn()
+        self.entries.get(id).state.accepts_new_syn()
     }
 
     /// Whether the backend has not sent anything yet.
@@ -189,13 +189,13 @@ impl FlowTable {
     /// The snapshot generation against which the flow's backend was last checked.
     #[inline]
     pub fn generation(&self, id: FlowId) -> u32 {
-        self.entries[id.index()].generation
+        self.entries.get(id).generation
     }
 
     /// Takes note that the flow's backend was checked against this snapshot generation.
     #[inline]
     pub fn set_generation(&mut self, id: FlowId, generation: u32) {
-        self.entries[id.index()].generation = generation;
+        self.entries.get_mut(id).generation = generation;
     }
 
     /// Enters a flow with its first packet, which came from the client.
@@ -223,7 +223,7 @@ impl FlowTable {
             return Err(Refused::Duplicate);
         }
         let id = self.place(&mut on_evicted)?;
-        if !self.enter_index(id, forward_hash, reply_hash) {
+        if !self.enter_index(id, entries::is_wide(new), forward_hash, reply_hash) {
             self.eviction.give_vacant(id);
             return Err(Refused::IndexFull);
         }
@@ -232,7 +232,8 @@ impl FlowTable {
             Protocol::Udp => State::UdpUnreplied,
         };
         let expires_ms = now_ms + u64::from(self.timeouts_ms[state as usize]);
-        self.entries[id.index()] = Entry::new(new, state, bytes, expires_ms);
+        self.entries.write(id, new, state, expires_ms);
+        self.entries.count(id, Direction::Forward, bytes);
         self.deadlines.arm(id, expires_ms);
         self.eviction.change_class(id, None, state.eviction_class());
         self.len += 1;
@@ -250,12 +251,19 @@ impl FlowTable {
     }
 
     /// Enters both directions, or neither.
-    fn enter_index(&mut self, id: FlowId, forward_hash: u64, reply_hash: u64) -> bool {
-        let forward = Slot::new(id, Direction::Forward);
+    fn enter_index(
+        &mut self,
+        id: FlowId,
+        is_wide: bool,
+        forward_hash: u64,
+        reply_hash: u64,
+    ) -> bool {
+        let [forward, reply] = [Direction::Forward, Direction::Reply]
+            .map(|direction| Slot::new(id, direction, is_wide));
         if self.index.insert(forward_hash, forward).is_err() {
             return false;
         }
-        if self.index.insert(reply_hash, Slot::new(id, Direction::Reply)).is_err() {
+        if self.index.insert(reply_hash, reply).is_err() {
             self.index.remove(forward_hash, forward);
             return false;
         }
@@ -268,14 +276,14 @@ impl FlowTable {
     }
 
     fn take_out(&mut self, id: FlowId, reason: RemovalReason) -> Removed {
-        let entry = &self.entries[id.index()];
-        let forward_hash = self.keys.tuple(&entry.tuple(Direction::Forward));
-        let reply_hash = self.keys.tuple(&entry.tuple(Direction::Reply));
+        let reply_hash = self.keys.tuple(&self.entries.tuple(id, Direction::Reply));
         debug_assert!(self.deadlines.is_armed(id), "the flow was removed before");
         if self.deadlines.is_armed(id) {
-            let class = entry.state.eviction_class();
-            self.index.remove(forward_hash, Slot::new(id, Direction::Forward));
-            self.index.remove(reply_hash, Slot::new(id, Direction::Reply));
+            let forward_hash = self.keys.tuple(&self.entries.tuple(id, Direction::Forward));
+            let is_wide = self.entries.is_wide(id);
+            let class = self.entries.get(id).state.eviction_class();
+            self.index.remove(forward_hash, Slot::new(id, Direction::Forward, is_wide));
+            self.index.remove(reply_hash, Slot::new(id, Direction::Reply, is_wide));
             self.deadlines.disarm(id);
             self.eviction.change_class(id, class, None);
             self.eviction.give_vacant(id);
@@ -293,9 +301,9 @@ impl FlowTable {
         budget_entries: usize,
         mut on_removed: impl FnMut(&Removed),
     ) {
-        let mut budget_entries = budget_entries.min(self.entries.len());
+        let mut budget_entries = budget_entries.min(self.entries.capacity() as usize);
         while let Some(id) = self.deadlines.next_due(now_ms, &mut budget_entries) {
-            let expires_ms = self.entries[id.index()].expires_ms;
+            let expires_ms = self.entries.get(id).expires_ms;
             if expires_ms <= now_ms {
                 on_removed(&self.take_out(id, RemovalReason::Expired));
             } else {
