@@ -183,7 +183,7 @@ impl FlowTable {
 
     /// Whether the backend has not sent anything yet.
     pub fn is_unreplied(&self, id: FlowId) -> bool {
-        self.entries[id.index()].packets[Direction::Reply as usize] == 0
+        self.entries.counted(id, Direction::Reply).packets == 0
     }
 
     /// The snapshot generation against which the flow's backend was last checked.
