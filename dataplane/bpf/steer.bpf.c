@@ -109,16 +109,25 @@ static __always_inline int address_to_worker(struct __sk_buff *skb, int worker, 
 	return 1;
 }
 
+/* Whether a worker gave the packet back. Its Ethernet address is not the interface's any more, but
+ * it is for us. */
+static __always_inline int is_given_back(struct __sk_buff *skb)
+{
+	if (skb->mark != MARK_GIVEN_BACK)
+		return 0;
+	skb->mark = 0;
+	bpf_skb_change_type(skb, PACKET_HOST);
+	return 1;
+}
+
 SEC("classifier")
 int pod_ingress(struct __sk_buff *skb)
 {
 	struct packet packet = {};
 	int worker;
 
-	if (skb->mark == MARK_GIVEN_BACK) {
-		skb->mark = 0;
+	if (is_given_back(skb))
 		return TC_ACT_UNSPEC;
-	}
 	parse_skb(skb, &packet);
 	if (packet.kind == NOT_IP)
 		return TC_ACT_UNSPEC;
@@ -162,10 +171,8 @@ int pod_egress(struct __sk_buff *skb)
 SEC("classifier")
 int uplink_ingress(struct __sk_buff *skb)
 {
-	if (skb->mark == MARK_GIVEN_BACK) {
-		skb->mark = 0;
+	if (is_given_back(skb))
 		return TC_ACT_UNSPEC;
-	}
 	return take_reply(skb, IN_POD_INGRESS);
 }
 

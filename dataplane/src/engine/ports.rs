@@ -1,9 +1,8 @@
-use aya::programs::xdp::XdpLink;
 use nix::net::if_::if_nametoindex;
 
 use super::{Engine, EngineError, PortStatus};
 use crate::pipeline::Ingress;
-use crate::steer::XdpMode;
+use crate::steer::{PortLinks, XdpMode};
 use crate::worker::Command;
 use crate::xsk::CopyMode;
 
@@ -12,7 +11,7 @@ pub(super) struct XdpPort {
     pub(super) name: String,
     pub(super) mode: XdpMode,
     slot: u32,
-    link: Option<XdpLink>,
+    link: Option<PortLinks>,
 }
 
 impl XdpPort {

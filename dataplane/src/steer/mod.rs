@@ -16,5 +16,5 @@ pub use error::SteerError;
 pub use fingerprint_memory::FingerprintMemory;
 pub use offload::disable_transmit_offloads;
 pub use programs::{
-    HostPortLinks, MAX_PORTS, PodLinks, Steering, SteeringConfig, UplinkLink, XdpMode,
+    HostPortLinks, MAX_PORTS, PodLinks, PortLinks, Steering, SteeringConfig, UplinkLink, XdpMode,
 };

@@ -61,6 +61,12 @@ pub struct PodLinks(#[expect(dead_code, reason = "held for its drop")] [TcLink; 
 /// Dropping it detaches the program from an uplink.
 pub struct UplinkLink(#[expect(dead_code, reason = "held for its drop")] TcLink);
 
+/// Dropping it detaches the programs from an XDP port.
+pub struct PortLinks {
+    _xdp: XdpLink,
+    _given_back: UplinkLink,
+}
+
 /// Dropping it detaches the programs from the host port.
 pub struct HostPortLinks {
     _xdp: XdpLink,
@@ -172,8 +178,13 @@ impl Steering {
     ///
     /// # Errors
     /// When the interface is missing, or has a program of somebody else.
-    pub fn attach_port(&mut self, interface: &str, mode: XdpMode) -> Result<XdpLink, SteerError> {
-        self.attach_xdp("port_receive", interface, mode)
+    pub fn attach_port(&mut self, interface: &str, mode: XdpMode) -> Result<PortLinks, SteerError> {
+        // Takes what a worker gives back: without it the kernel would not know it for its own.
+        let given_back = self.attach_uplink(interface)?;
+        Ok(PortLinks {
+            _xdp: self.attach_xdp("port_receive", interface, mode)?,
+            _given_back: given_back,
+        })
     }
 
     /// Takes a slot for an XDP port and leads its interface index there.
