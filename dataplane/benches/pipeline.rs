@@ -4,10 +4,14 @@
 //! 64-byte TCP packets in batches of 64, flows in random order. Packets are written outside the
 //! measured time. Each figure is the median of several rounds, with the fastest and the slowest.
 //!
-//! `cargo bench -p maglane-dataplane` prints all cases; a word after `--` picks those whose name
-//! contains it.
+//! `cargo bench -p maglane-dataplane` prints all cases; a word after `--` picks those that
+//! start with it, as `new` or `established/10/65536` (case, Services, flows).
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark's output, and its set-up")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark's output, and its set-up"
+)]
 
 #[path = "pipeline/allocations.rs"]
 mod allocations;
@@ -54,7 +58,10 @@ fn main() {
         for flows in FLOWS {
             let mut world = None;
             for (case, name) in Case::ALL {
-                if wanted.as_ref().is_some_and(|wanted| !name.contains(wanted)) {
+                if wanted
+                    .as_ref()
+                    .is_some_and(|wanted| !format!("{name}/{services}/{flows}").starts_with(wanted))
+                {
                     continue;
                 }
                 let world = world.get_or_insert_with(|| World::new(flows, services));

@@ -70,8 +70,15 @@ struct Context<'a> {
 
 /// A packet after its first stage.
 enum Staged {
-    Transport { headers: Headers, hash: u64, origin: Origin },
-    Other { parsed: Parsed, origin: Origin },
+    Transport {
+        headers: Headers,
+        hash: u64,
+        origin: Origin,
+    },
+    /// Parsed again when its turn comes: it is rare, and what there is to know of it is large.
+    Other {
+        origin: Origin,
+    },
     Decided(Verdict),
 }
 
@@ -111,9 +118,9 @@ impl Pipeline {
                     let context = Context { origin: *origin, snapshot, now_ms };
                     self.transport(packet, headers, *hash, &context)
                 }
-                Staged::Other { parsed, origin } => {
+                Staged::Other { origin } => {
                     let context = Context { origin: *origin, snapshot, now_ms };
-                    self.other(packet, parsed, &context)
+                    self.other(packet, &context)
                 }
                 Staged::Decided(verdict) => *verdict,
             };
@@ -146,7 +153,7 @@ impl Pipeline {
     }
 
     /// Parses, and asks the processor for the first thing that the flow lookup will read.
-    #[inline]
+    #[inline(always)]
     fn stage(&mut self, packet: &mut Packet<'_>) -> Staged {
         let parsed = match parse(packet.bytes()) {
             Ok(parsed) => parsed,
@@ -173,7 +180,7 @@ impl Pipeline {
                 self.flows.prefetch_bucket(hash);
                 Staged::Transport { headers, hash, origin }
             }
-            parsed => Staged::Other { parsed, origin },
+            _ => Staged::Other { origin },
         }
     }
 
@@ -200,13 +207,12 @@ impl Pipeline {
 
     /// What is neither TCP nor UDP, or has no ports.
     #[cold]
-    fn other(
-        &mut self,
-        packet: &mut Packet<'_>,
-        parsed: &Parsed,
-        context: &Context<'_>,
-    ) -> Verdict {
-        let (destination, reason) = match parsed {
+    fn other(&mut self, packet: &mut Packet<'_>, context: &Context<'_>) -> Verdict {
+        let parsed = match parse(packet.bytes()) {
+            Ok(parsed) => parsed,
+            Err(malformed) => return Verdict::Drop(DropReason::Malformed(malformed)),
+        };
+        let (destination, reason) = match &parsed {
             Parsed::IcmpError(error) => {
                 return self.icmp_error(packet, error, context);
             }

@@ -61,7 +61,7 @@ pub enum Parsed {
 /// # Errors
 ///
 /// The reason why the frame is not a packet.
-#[inline]
+#[inline(always)]
 pub fn parse(frame: &[u8]) -> Result<Parsed, Malformed> {
     // From here on every offset within the frame fits into 16 bits.
     if frame.len() > usize::from(u16::MAX) {
@@ -79,7 +79,7 @@ pub fn parse(frame: &[u8]) -> Result<Parsed, Malformed> {
 }
 
 /// Reads what an IP header leads to.
-#[inline]
+#[inline(always)]
 pub(super) fn parse_network(
     frame: &[u8],
     network_offset: usize,
