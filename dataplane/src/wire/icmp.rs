@@ -245,4 +245,26 @@ mod tests {
         frame[17] -= 1;
         assert_eq!(parse(&frame).err(), Some(Malformed::TruncatedTransport));
     }
+
+    #[test]
+    fn fragments_are_not_understood() {
+        let (tuple, _) = sample::translations()[0];
+        let about = sample::frame(&tuple, b"payload");
+        let (to, from) = (tuple.source.address, tuple.destination.address);
+        let quoted = |at: usize, value: u8| {
+            let mut frame = sample::unreachable(from, &about, 1000);
+            assert!(matches!(parse(&frame), Ok(Parsed::IcmpError(_))));
+            frame[at] = value;
+            parse(&frame)
+        };
+        let inner = 14 + 20 + 8;
+        // More fragments in the message itself; in the quoted packet; and a quote without ports.
+        assert!(matches!(quoted(20, 0x20), Ok(Parsed::OtherIp { .. })));
+        assert!(matches!(quoted(inner + 6, 0x20), Ok(Parsed::IcmpError(_))));
+        assert!(matches!(quoted(inner + 7, 1), Ok(Parsed::OtherIp { .. })));
+        let mut echo = sample::icmp(to, from, V4_ECHO_REQUEST, 0, [0; 4], b"ping");
+        assert!(matches!(parse(&echo), Ok(Parsed::EchoRequest(_))));
+        echo[20] = 0x20;
+        assert!(matches!(parse(&echo), Ok(Parsed::OtherIp { .. })));
+    }
 }

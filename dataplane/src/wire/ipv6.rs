@@ -230,4 +230,12 @@ mod tests {
             assert_eq!(parse(&mapped).err(), Some(Malformed::MappedAddress));
         }
     }
+
+    #[test]
+    fn an_extension_longer_than_the_packet_is_truncated() {
+        for length in [3, u8::MAX] {
+            let frame = with(&[(DESTINATION_OPTIONS, &[0, length, 1, 4, 0, 0, 0, 0])]);
+            assert_eq!(parse(&frame).err(), Some(Malformed::TruncatedExtension));
+        }
+    }
 }

@@ -45,8 +45,8 @@ impl Addresses {
 /// addresses.
 ///
 /// The readers fill one in rather than return it: what comes back as a `Result` of more than a
-/// register goes through memory, in pieces that are not the fields, and made a parse take three
-/// times as long. All offsets are in bytes from the frame's start.
+/// register goes through memory, in pieces that are not the fields, and made a parse take twice
+/// as long. All offsets are in bytes from the frame's start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Network {
     pub(super) version: Version,

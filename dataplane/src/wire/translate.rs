@@ -94,7 +94,7 @@ fn quoted_headers_sum(frame: &[u8], error: &IcmpError) -> u16 {
 
 /// Writes the addresses of the IP header at `offset`, with its checksum if it has one, and returns
 /// how they change a pseudo-header.
-#[inline]
+#[inline(always)]
 fn rewrite_addresses(frame: &mut [u8], offset: u16, from: Addresses, to: Addresses) -> Change {
     debug_assert_eq!(from.source.is_ipv4(), to.source.is_ipv4());
     debug_assert_eq!(from.destination.is_ipv4(), to.destination.is_ipv4());
@@ -106,7 +106,7 @@ fn rewrite_addresses(frame: &mut [u8], offset: u16, from: Addresses, to: Address
     }
 }
 
-#[inline]
+#[inline(always)]
 fn rewrite_ipv4(packet: &mut [u8], from: Addresses, to: Addresses) -> Change {
     let change = Change::default()
         .double_word(from.source.v4_bits(), to.source.v4_bits())
@@ -120,7 +120,7 @@ fn rewrite_ipv4(packet: &mut [u8], from: Addresses, to: Addresses) -> Change {
     change
 }
 
-#[inline]
+#[inline(always)]
 fn rewrite_ipv6(packet: &mut [u8], from: Addresses, to: Addresses) -> Change {
     if let Some(header) = packet.first_chunk_mut::<{ ipv6::HEADER_BYTES }>() {
         header[8..24].copy_from_slice(&to.source.bits().to_be_bytes());
@@ -131,7 +131,7 @@ fn rewrite_ipv6(packet: &mut [u8], from: Addresses, to: Addresses) -> Change {
 
 /// Writes the ports of a packet that begins with its transport header, and its checksum if that is
 /// there.
-#[inline]
+#[inline(always)]
 fn rewrite_transport(packet: &mut [u8], pseudo_header: Change, from: &Tuple, to: &Tuple) {
     let old_ports = ports(from);
     let new_ports = ports(to);
