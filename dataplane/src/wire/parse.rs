@@ -1,6 +1,6 @@
 use super::ethernet::{self, Payload};
 use super::icmp::{self, EchoRequest, IcmpError};
-use super::network::{Extent, Fragment, Network, protocol};
+use super::network::{Addresses, Extent, Fragment, Network, Version, protocol};
 use super::transport::{self, TcpFlags, Transport};
 use super::{Address, Endpoint, Malformed, Protocol, Tuple, ipv4, ipv6};
 
@@ -69,10 +69,14 @@ pub fn parse(frame: &[u8]) -> Result<Parsed, Malformed> {
     }
     match ethernet::payload(frame)? {
         Payload::Ipv4(offset) => {
-            parse_network(frame, offset, &ipv4::read(frame, offset, Extent::Whole)?)
+            let mut network = Network::unread(offset);
+            ipv4::read(frame, Extent::Whole, &mut network)?;
+            parse_network(frame, network)
         }
         Payload::Ipv6(offset) => {
-            parse_network(frame, offset, &ipv6::read(frame, offset, Extent::Whole)?)
+            let mut network = Network::unread(offset);
+            ipv6::read(frame, Extent::Whole, &mut network)?;
+            parse_network(frame, network)
         }
         Payload::Other => Ok(Parsed::NotIp),
     }
@@ -80,56 +84,46 @@ pub fn parse(frame: &[u8]) -> Result<Parsed, Malformed> {
 
 /// Reads what an IP header leads to.
 #[inline(always)]
-pub(super) fn parse_network(
-    frame: &[u8],
-    network_offset: usize,
-    network: &Network,
-) -> Result<Parsed, Malformed> {
+pub(super) fn parse_network(frame: &[u8], network: Network) -> Result<Parsed, Malformed> {
     if network.fragment == Fragment::Later {
-        return Ok(Parsed::LaterFragment {
-            source: network.source,
-            destination: network.destination,
-        });
+        let Addresses { source, destination } = network.addresses(frame);
+        return Ok(Parsed::LaterFragment { source, destination });
     }
     let (transport, protocol) = match network.protocol {
-        protocol::TCP => (transport::read_tcp(frame, network)?, Protocol::Tcp),
-        protocol::UDP => (transport::read_udp(frame, network)?, Protocol::Udp),
-        _ => return parse_other(frame, network_offset, network),
+        protocol::TCP => (transport::read_tcp(frame, &network)?, Protocol::Tcp),
+        protocol::UDP => (transport::read_udp(frame, &network)?, Protocol::Udp),
+        _ => return parse_other(frame, network),
     };
     Ok(Parsed::Transport(Headers {
-        tuple: tuple(network, &transport, protocol),
+        tuple: tuple(network.addresses(frame), transport, protocol),
         tcp_flags: transport.tcp_flags,
         time_to_live: network.time_to_live,
         first_fragment: network.fragment == Fragment::First,
-        network_offset: network_offset as u16,
-        transport_offset: network.payload_offset as u16,
-        end: network.end as u16,
+        network_offset: network.offset,
+        transport_offset: network.payload_offset,
+        end: network.end,
     }))
 }
 
 /// Reads ICMP, if it is all there, and nothing else.
 #[cold]
-fn parse_other(
-    frame: &[u8],
-    network_offset: usize,
-    network: &Network,
-) -> Result<Parsed, Malformed> {
-    let icmp = if network.source.is_ipv4() { protocol::ICMP } else { protocol::ICMPV6 };
+fn parse_other(frame: &[u8], network: Network) -> Result<Parsed, Malformed> {
+    let icmp = match network.version {
+        Version::V4 => protocol::ICMP,
+        Version::V6 => protocol::ICMPV6,
+    };
     if network.protocol == icmp && network.fragment == Fragment::Whole {
-        return icmp::read(frame, network_offset, network);
+        return icmp::read(frame, network);
     }
-    Ok(Parsed::OtherIp {
-        source: network.source,
-        destination: network.destination,
-        network_offset: network_offset as u16,
-    })
+    let Addresses { source, destination } = network.addresses(frame);
+    Ok(Parsed::OtherIp { source, destination, network_offset: network.offset })
 }
 
 #[inline]
-pub(super) fn tuple(network: &Network, transport: &Transport, protocol: Protocol) -> Tuple {
+pub(super) fn tuple(addresses: Addresses, transport: Transport, protocol: Protocol) -> Tuple {
     Tuple {
-        source: Endpoint { address: network.source, port: transport.source_port },
-        destination: Endpoint { address: network.destination, port: transport.destination_port },
+        source: Endpoint { address: addresses.source, port: transport.source_port },
+        destination: Endpoint { address: addresses.destination, port: transport.destination_port },
         protocol,
     }
 }
