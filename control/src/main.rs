@@ -1,2 +1,6 @@
 //! Maglane.
+
+mod model;
+mod source;
+
 fn main() {}
