@@ -1,2 +1,3 @@
 //! Maglane.
+mod net;
 fn main() {}
