@@ -1,6 +1,7 @@
 //! Maglane.
 
 mod model;
+mod net;
 mod source;
 
 fn main() {}
