@@ -21,12 +21,7 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    pub(super) fn claim(
-        &mut self,
-        address: Address,
-        created: Option<Timestamp>,
-        key: &ObjectKey,
-    ) {
+    pub(super) fn claim(&mut self, address: Address, created: Option<Timestamp>, key: &ObjectKey) {
         self.by_address.entry(address).or_default().insert(rank(created, key));
     }
 

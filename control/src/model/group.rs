@@ -1,6 +1,6 @@
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{EndpointSubset, Endpoints};
 use k8s_openapi::api::discovery::v1::{Endpoint as SliceEndpoint, EndpointPort, EndpointSlice};
-use ipnet::IpNet;
 use maglane_dataplane::wire::{Address, Protocol};
 
 use super::address::{ProtocolField, port_number, protocol, unicast};
@@ -58,13 +58,15 @@ impl SliceRecord {
             "FQDN" => return None,
             other => {
                 let supported = "supported values: \"FQDN\", \"IPv4\", \"IPv6\"";
-                reporter.report("addressType", format!("Unsupported value: {other:?}: {supported}"));
+                reporter
+                    .report("addressType", format!("Unsupported value: {other:?}: {supported}"));
                 return None;
             }
         };
         let ports = slice.ports.as_deref().unwrap_or_default();
         let ports = ports.iter().enumerate();
-        let ports = ports.filter_map(|(index, port)| read_slice_port(index, port, reporter)).collect();
+        let ports =
+            ports.filter_map(|(index, port)| read_slice_port(index, port, reporter)).collect();
         let mut endpoints = Vec::with_capacity(slice.endpoints.len());
         for (index, endpoint) in slice.endpoints.iter().enumerate() {
             // Every address of an endpoint is the same machine: the API says to use the first.

@@ -12,6 +12,7 @@ mod address;
 mod backends;
 mod build;
 mod claims;
+mod forwarding;
 mod group;
 mod info;
 mod object;
@@ -22,6 +23,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use forwarding::forwarding_table;
 pub(crate) use info::{BackendInfo, BackendState, PortInfo, ServiceInfo};
 pub(crate) use object::{Kind, Object, ObjectId, ObjectKey};
 pub(crate) use problem::Problem;

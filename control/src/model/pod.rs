@@ -70,7 +70,8 @@ impl PodRecord {
 
 /// A manifest may leave out the phase and the conditions: such a Pod runs and is ready.
 fn is_ready(status: &PodStatus) -> bool {
-    let running = status.phase.as_deref().is_none_or(|phase| phase.is_empty() || phase == "Running");
+    let running =
+        status.phase.as_deref().is_none_or(|phase| phase.is_empty() || phase == "Running");
     let mut conditions = status.conditions.iter().flatten();
     let ready = conditions.find(|condition| condition.type_ == "Ready");
     running && ready.is_none_or(|condition| condition.status == "True")
@@ -92,9 +93,11 @@ fn read_addresses(
     let mut addresses: Vec<Address> = Vec::new();
     for (field, text) in texts {
         let address = backend_address(text, &field, service_cidrs, reporter);
-        addresses.extend(address.filter(|address| {
-            addresses.iter().all(|known| known.is_ipv4() != address.is_ipv4())
-        }));
+        addresses.extend(
+            address.filter(|address| {
+                addresses.iter().all(|known| known.is_ipv4() != address.is_ipv4())
+            }),
+        );
     }
     addresses
 }

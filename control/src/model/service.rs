@@ -128,8 +128,10 @@ fn read_ports(spec: &ServiceSpec, reporter: &mut Reporter) -> Vec<PortRecord> {
     for (index, entry) in entries.iter().enumerate() {
         if let Some(port) = read_port(index, entry, entries.len() > 1, reporter) {
             if let Some((field, value)) = clash(&ports, &port) {
-                reporter
-                    .report(format!("spec.ports[{index}]{field}"), format!("Duplicate value: {value}"));
+                reporter.report(
+                    format!("spec.ports[{index}]{field}"),
+                    format!("Duplicate value: {value}"),
+                );
             } else {
                 ports.push(port);
             }
@@ -171,7 +173,8 @@ fn read_port(
         ProtocolField::Unknown => {
             let supported = "supported values: \"SCTP\", \"TCP\", \"UDP\"";
             let value = entry.protocol.as_deref().unwrap_or_default();
-            reporter.report(field("protocol"), format!("Unsupported value: {value:?}: {supported}"));
+            reporter
+                .report(field("protocol"), format!("Unsupported value: {value:?}: {supported}"));
             return None;
         }
     };

@@ -56,7 +56,9 @@ impl Files {
             match self.text(path) {
                 Ok(text) => self.take(path, text),
                 // Listed a moment ago, deleted since.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => drop(self.known.remove(path)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    drop(self.known.remove(path))
+                }
                 Err(error) => unreadable.push(read_problem(path, &error)),
             }
         }

@@ -59,8 +59,10 @@ pub(crate) fn merge<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Ma
         for located in &manifest.objects {
             let id = located.object.id();
             if let Some((origin, line)) = seen.get(&id) {
-                let message =
-                    format!("defined twice: {origin}:{line} counts, line {} does not", located.line);
+                let message = format!(
+                    "defined twice: {origin}:{line} counts, line {} does not",
+                    located.line
+                );
                 merged.problems.push(problem(&located.origin, &id.to_string(), "", message));
             } else {
                 seen.insert(id, (located.origin.clone(), located.line));

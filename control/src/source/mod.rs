@@ -4,3 +4,6 @@ mod document;
 pub(crate) mod files;
 pub(crate) mod manifest;
 pub(crate) mod watch;
+
+#[cfg(test)]
+mod tests;

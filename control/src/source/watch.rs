@@ -59,7 +59,8 @@ impl FileWatch {
             let path = path.to_owned();
             |cause| WatchError { path, cause }
         };
-        let mut watcher = notify::recommended_watcher(handler).map_err(failed(Path::new("files")))?;
+        let mut watcher =
+            notify::recommended_watcher(handler).map_err(failed(Path::new("files")))?;
         for directory in &directories {
             watcher.watch(directory, RecursiveMode::NonRecursive).map_err(failed(directory))?;
         }
