@@ -1,7 +1,28 @@
-//! Maglane.
+//! Maglane: Kubernetes ClusterIPs without kube-proxy.
+//!
+//! | module | what | knows |
+//! |---|---|---|
+//! | [`model`] | Kubernetes objects in, snapshots out | no I/O, no clock |
+//! | [`source`] | manifests and word of their changes | files |
+//! | [`net`] | links, addresses, routes, neighbours | netlink |
+//! | [`agent`] | follows both, and has the dataplane follow | the engine |
+//! | [`admin`] | how other processes talk to the agent | HTTP over a Unix socket |
+//! | [`cli`] | what people type and read | all of these |
 
+mod admin;
+mod agent;
+mod cli;
 mod model;
 mod net;
 mod source;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    cli::Cli::parse().run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

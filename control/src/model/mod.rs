@@ -24,7 +24,9 @@ mod state;
 mod tests;
 
 pub(crate) use forwarding::forwarding_table;
-pub(crate) use info::{BackendInfo, BackendState, PortInfo, ServiceInfo};
+#[cfg(test)]
+pub(crate) use info::{BackendInfo, PortInfo};
+pub(crate) use info::{BackendState, ServiceInfo, protocol_name};
 pub(crate) use object::{Kind, Object, ObjectId, ObjectKey};
 pub(crate) use problem::Problem;
 pub(crate) use state::{Model, Settings};

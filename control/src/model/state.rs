@@ -131,6 +131,11 @@ impl Model {
             .collect()
     }
 
+    /// How many Services have an address in force.
+    pub(crate) fn served(&self) -> usize {
+        self.built.values().filter(|built| !built.vips.is_empty()).count()
+    }
+
     fn set_service(&mut self, key: &ObjectKey, entry: Option<ServiceEntry>) {
         let record = entry.as_ref().map(|entry| &entry.record);
         let known = self.services.get(key);

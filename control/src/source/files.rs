@@ -38,6 +38,17 @@ impl Files {
         &self.paths
     }
 
+    /// Whether every path leads somewhere.
+    ///
+    /// # Errors
+    /// The first that does not, and why.
+    pub(crate) fn check(&self) -> Result<(), (PathBuf, io::Error)> {
+        for path in &self.paths {
+            self.list(path).map_err(|cause| (path.clone(), cause))?;
+        }
+        Ok(())
+    }
+
     /// Reads what is there now. A file that cannot be parsed counts as it was when it could, and a
     /// problem says so; one that has gone is forgotten.
     pub(crate) fn read(&mut self) -> Manifest {
