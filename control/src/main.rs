@@ -1,3 +1,25 @@
 //! Maglane.
+
+mod lab;
 mod net;
-fn main() {}
+
+/// The command line.
+mod cli {
+    pub(crate) mod lab;
+}
+
+use clap::Parser;
+
+#[derive(Parser)]
+enum Command {
+    #[command(subcommand)]
+    Lab(cli::lab::LabCommand),
+}
+
+fn main() -> std::process::ExitCode {
+    let Command::Lab(command) = Command::parse();
+    cli::lab::run(command).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        std::process::ExitCode::FAILURE
+    })
+}
