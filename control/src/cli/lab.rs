@@ -20,6 +20,9 @@ use crate::lab::{LabError, Site, apply, down, exec, listing, up};
 /// What a shell reports for a process that Ctrl-C ended.
 const EXIT_INTERRUPTED: u8 = 130;
 
+/// What a shell reports for a command that is not there.
+const EXIT_CANNOT_RUN: u8 = 127;
+
 /// Bring up, change, look into and put away a lab.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LabCommand {
@@ -164,7 +167,14 @@ pub(crate) fn run(command: LabCommand) -> anyhow::Result<ExitCode> {
         }
         LabCommand::Exec(args) => {
             let pod = args.pod.as_deref().map(|pod| (args.namespace.as_str(), pod));
-            match exec::exec(&site, pod, &args.command)? {}
+            match exec::exec(&site, pod, &args.command) {
+                Ok(never) => match never {},
+                Err(error @ LabError::Command { .. }) => {
+                    say(&format!("error: {error}"));
+                    Ok(ExitCode::from(EXIT_CANNOT_RUN))
+                }
+                Err(error) => Err(error.into()),
+            }
         }
         LabCommand::Logs(args) => {
             let pod = args.pod.as_deref().map(|pod| (args.namespace.as_str(), pod));

@@ -211,3 +211,107 @@ fn no_family(ipv4: bool) -> Problem {
 fn field(path: &str, message: impl std::fmt::Display) -> Problem {
     Problem::plain(message).field(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::options::Poll;
+
+    fn options(service: &str) -> LabOptions {
+        let list = |text: &str| text.split(',').map(|cidr| cidr.parse().unwrap()).collect();
+        LabOptions {
+            workers: 1,
+            poll: Poll::Adaptive,
+            service_cidrs: list(service),
+            pod_cidrs: list("10.244.0.0/24,fd00:10:244::/64"),
+            mtu: 1_500,
+            node_ips: vec!["192.168.0.2".parse().unwrap()],
+        }
+    }
+
+    /// The ClusterIPs of a Service with this spec, or what is wrong with it.
+    fn service(spec: &str, cidrs: &str) -> Result<String, String> {
+        let text =
+            format!("{{apiVersion: v1, kind: Service, metadata: {{name: s}}, spec: {spec}}}");
+        let mut service: Service = serde_yaml_ng::from_str(&text).unwrap();
+        let mut all = Allocation::default();
+        let live = HashSet::from(["n/taken".to_owned(), "n/s".to_owned()]);
+        all.claim("n/taken", "10.96.0.10".parse().unwrap(), &live).unwrap();
+        assign_service(&mut service, "n/s", false, &options(cidrs), &mut all, &live)
+            .map(|()| service.spec.unwrap().cluster_ips.unwrap_or_default().join(","))
+            .map_err(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn families_are_chosen_as_the_api_server_chooses_them() {
+        const BOTH: &str = "10.96.0.0/16,fd00:10:96::/112";
+        const ONE: &str = "10.96.0.0/16";
+        for (spec, cidrs, expected) in [
+            ("{}", BOTH, Ok("10.96.1.1")),
+            ("{ipFamilies: [IPv6]}", BOTH, Ok("fd00:10:96::101")),
+            ("{ipFamilyPolicy: PreferDualStack}", BOTH, Ok("10.96.1.1,fd00:10:96::101")),
+            ("{ipFamilyPolicy: PreferDualStack}", ONE, Ok("10.96.1.1")),
+            (
+                "{ipFamilyPolicy: RequireDualStack, ipFamilies: [IPv6]}",
+                BOTH,
+                Ok("fd00:10:96::101,10.96.1.1"),
+            ),
+            ("{ipFamilies: [IPv6, IPv4]}", BOTH, Ok("fd00:10:96::101,10.96.1.1")),
+            ("{clusterIP: None}", BOTH, Ok("")),
+            ("{type: ExternalName, externalName: a.b}", BOTH, Ok("")),
+            ("{clusterIP: 10.96.0.11}", BOTH, Ok("10.96.0.11")),
+            ("{clusterIP: 'fd00:10:96::5'}", BOTH, Ok("fd00:10:96::5")),
+            (
+                "{clusterIP: 10.96.0.10}",
+                BOTH,
+                Err("spec.clusterIP: 10.96.0.10 is taken by Service n/taken"),
+            ),
+            (
+                "{clusterIP: 10.97.0.10}",
+                ONE,
+                Err("spec.clusterIP: 10.97.0.10 is outside the service CIDR 10.96.0.0/16"),
+            ),
+            ("{clusterIP: ten}", ONE, Err("spec.clusterIP: \"ten\" is not an IP address")),
+            (
+                "{ipFamilyPolicy: RequireDualStack}",
+                ONE,
+                Err(
+                    "spec.ipFamilyPolicy: RequireDualStack, and the only service CIDR is 10.96.0.0/16",
+                ),
+            ),
+            (
+                "{ipFamilies: [IPv6]}",
+                ONE,
+                Err("spec.ipFamilies: IPv6 is asked for, and no service CIDR is IPv6"),
+            ),
+            ("{}", "10.96.0.10/32", Err("spec.clusterIP: service CIDR 10.96.0.10/32 is full")),
+        ] {
+            let found = service(spec, cidrs);
+            let found = found.as_deref().map_err(String::as_str);
+            assert_eq!(found, expected, "{spec} of {cidrs}");
+        }
+    }
+
+    #[test]
+    fn a_pod_may_ask_for_its_addresses() {
+        let pod = |ips: &str| {
+            let annotations = format!("{{annotations: {{maglane.io/pod-ips: '{ips}'}}}}");
+            let text = format!("{{apiVersion: v1, kind: Pod, metadata: {annotations}}}");
+            let pod: Pod = serde_yaml_ng::from_str(&text).unwrap();
+            let live = HashSet::new();
+            assign_pod(&pod, "n/p", &options("10.96.0.0/16"), &mut Allocation::default(), &live)
+                .map(|ips| join(&ips))
+                .map_err(|problem| problem.to_string())
+        };
+        assert_eq!(pod("10.244.0.7, fd00::7").unwrap(), "10.244.0.7,fd00::7");
+        for (ips, reason) in [
+            ("10.96.0.7", "10.96.0.7 is in the service CIDR 10.96.0.0/16"),
+            ("192.168.0.2", "192.168.0.2 is the node's address"),
+            ("10.244.0.7,10.244.0.8", "gives two addresses of one family"),
+            ("127.0.0.1", "127.0.0.1 cannot be a Pod's address"),
+        ] {
+            let expected = format!("metadata.annotations[maglane.io/pod-ips]: {reason}");
+            assert_eq!(pod(ips).unwrap_err(), expected);
+        }
+    }
+}

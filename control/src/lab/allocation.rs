@@ -1,15 +1,24 @@
 //! Addresses of a lab: given once, they stay for its life, also when their owner is deleted and
 //! comes back.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+type ByOwner = BTreeMap<String, Vec<IpAddr>>;
+
 /// Addresses by owner (`namespace/name`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Allocation(BTreeMap<String, Vec<IpAddr>>);
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "ByOwner", into = "ByOwner")]
+pub(crate) struct Allocation {
+    held: ByOwner,
+    owners: HashMap<IpAddr, String>,
+    /// Below this, from the band's start, nothing is free: ten thousand Services are found an
+    /// address each in one walk. Only a hint, and not remembered.
+    searched: HashMap<IpNet, u128>,
+}
 
 /// Where free addresses are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +33,7 @@ pub(crate) enum Band {
 impl Allocation {
     /// The owner's addresses.
     pub(crate) fn of(&self, owner: &str) -> &[IpAddr] {
-        self.0.get(owner).map_or(&[], Vec::as_slice)
+        self.held.get(owner).map_or(&[], Vec::as_slice)
     }
 
     /// The address of this family that the owner has.
@@ -33,8 +42,9 @@ impl Allocation {
     }
 
     /// Who has this address.
+    #[cfg(test)]
     pub(crate) fn owner(&self, address: IpAddr) -> Option<&str> {
-        self.0.iter().find(|(_, held)| held.contains(&address)).map(|(owner, _)| owner.as_str())
+        self.owners.get(&address).map(String::as_str)
     }
 
     /// Gives the owner this address in place of any of the same family. An owner that is no more
@@ -45,16 +55,15 @@ impl Allocation {
         address: IpAddr,
         live: &HashSet<String>,
     ) -> Result<(), String> {
-        match self.owner(address).map(str::to_owned) {
-            Some(holder) if holder != owner && live.contains(&holder) => return Err(holder),
-            Some(holder) if holder != owner => {
-                self.0.remove(&holder);
-            }
-            _ => {}
+        match self.owners.get(&address) {
+            Some(holder) if holder == owner => return Ok(()),
+            Some(holder) if live.contains(holder) => return Err(holder.clone()),
+            _ => self.release(address),
         }
-        let held = self.0.entry(owner.to_owned()).or_default();
-        held.retain(|other| other.is_ipv4() != address.is_ipv4());
-        held.push(address);
+        if let Some(old) = self.of_family(owner, address.is_ipv4()) {
+            self.release(old);
+        }
+        self.give(owner, address);
         Ok(())
     }
 
@@ -67,36 +76,65 @@ impl Allocation {
         band: Band,
         live: &HashSet<String>,
     ) -> Option<IpAddr> {
-        let ipv4 = cidr.addr().is_ipv4();
-        if let Some(address) = self.of_family(owner, ipv4) {
+        if let Some(address) = self.of_family(owner, cidr.addr().is_ipv4()) {
             return Some(address);
         }
-        let taken: HashSet<IpAddr> = self.0.values().flatten().copied().collect();
-        let address = free(cidr, band, &taken).or_else(|| {
-            let gone = self.0.iter().find(|(holder, held)| {
-                !live.contains(*holder) && held.iter().any(|address| cidr.contains(address))
-            });
-            let holder = gone.map(|(holder, _)| holder.clone())?;
-            let freed = self.0.remove(&holder)?;
-            freed.into_iter().find(|address| cidr.contains(address))
+        let address = self.free(cidr, band).or_else(|| {
+            let gone = self.held.iter().filter(|(holder, _)| !live.contains(*holder));
+            gone.flat_map(|(_, held)| held).copied().find(|address| cidr.contains(address))
         })?;
-        self.0.entry(owner.to_owned()).or_default().push(address);
+        self.release(address);
+        self.give(owner, address);
         Some(address)
+    }
+
+    fn give(&mut self, owner: &str, address: IpAddr) {
+        self.owners.insert(address, owner.to_owned());
+        self.held.entry(owner.to_owned()).or_default().push(address);
+    }
+
+    fn release(&mut self, address: IpAddr) {
+        let Some(owner) = self.owners.remove(&address) else { return };
+        if let Some(held) = self.held.get_mut(&owner) {
+            held.retain(|other| *other != address);
+            if held.is_empty() {
+                self.held.remove(&owner);
+            }
+        }
+        // What was passed over may be free now.
+        self.searched.clear();
+    }
+
+    /// The first free address, in the order that `band` says.
+    fn free(&mut self, cidr: IpNet, band: Band) -> Option<IpAddr> {
+        let (first, last) = usable(cidr)?;
+        let start = match band {
+            Band::Whole => first,
+            Band::AboveStatic => first + static_band(last - first + 1),
+        };
+        let from = self.searched.get(&cidr).copied().unwrap_or(start);
+        let mut candidates = (from..=last).chain(first..start);
+        let found = candidates.find(|bits| !self.owners.contains_key(&address(cidr, *bits)))?;
+        self.searched.insert(cidr, if found < start { last.saturating_add(1) } else { found });
+        Some(address(cidr, found))
     }
 }
 
-/// The first free address, in the order that `band` says.
-fn free(cidr: IpNet, band: Band, taken: &HashSet<IpAddr>) -> Option<IpAddr> {
-    let (first, last) = usable(cidr)?;
-    let start = match band {
-        Band::Whole => first,
-        Band::AboveStatic => first.saturating_add(static_band(last - first + 1)),
-    };
-    // No more candidates are looked at than there are taken ones, plus one.
-    (start..=last)
-        .chain(first..start)
-        .map(|bits| address(cidr, bits))
-        .find(|ip| !taken.contains(ip))
+impl From<ByOwner> for Allocation {
+    fn from(held: ByOwner) -> Self {
+        let owner = |(owner, addresses): (&String, &Vec<IpAddr>)| {
+            let owner = owner.clone();
+            addresses.iter().map(move |address| (*address, owner.clone())).collect::<Vec<_>>()
+        };
+        let owners = held.iter().flat_map(owner).collect();
+        Self { held, owners, searched: HashMap::new() }
+    }
+}
+
+impl From<Allocation> for ByOwner {
+    fn from(allocation: Allocation) -> Self {
+        allocation.held
+    }
 }
 
 /// First and last address that a machine can have: neither the network's own (in IPv6 the
@@ -188,6 +226,29 @@ mod tests {
         all.claim("b", ip, &live(&["b"])).unwrap();
         assert_eq!(all.owner(ip), Some("b"));
         assert!(all.of("a").is_empty());
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut all = Allocation::default();
+        let everybody = live(&["a", "b"]);
+        all.assign("a", cidr("10.0.0.0/30"), Band::Whole, &everybody);
+        let text = serde_json::to_string(&all).unwrap();
+        assert_eq!(text, r#"{"a":["10.0.0.1"]}"#);
+        let mut back: Allocation = serde_json::from_str(&text).unwrap();
+        let next = back.assign("b", cidr("10.0.0.0/30"), Band::Whole, &everybody).unwrap();
+        assert_eq!(next.to_string(), "10.0.0.2");
+    }
+
+    #[test]
+    fn ten_thousand_services_get_an_address_each() {
+        let mut all = Allocation::default();
+        let names: HashSet<String> = (0..10_000).map(|number| format!("s{number}")).collect();
+        let given: HashSet<IpAddr> = names
+            .iter()
+            .filter_map(|name| all.assign(name, cidr("10.96.0.0/16"), Band::AboveStatic, &names))
+            .collect();
+        assert_eq!(given.len(), 10_000);
     }
 
     #[test]

@@ -25,8 +25,8 @@ pub(super) struct Work<'a> {
     pub(super) interrupt: &'a Interrupt,
     pub(super) report: &'a mut Report,
     stored: BTreeMap<ObjectKey, Object>,
-    /// Pods whose network stands and whose processes do not run yet.
-    waiting: Vec<ObjectKey>,
+    /// Pods whose network stands and whose processes do not run yet, with their manifests.
+    waiting: Vec<(ObjectKey, String)>,
 }
 
 impl<'a> Work<'a> {
@@ -44,37 +44,49 @@ impl<'a> Work<'a> {
     /// Admits objects, makes what they need and gives them to the agent's directory. The agent is
     /// still to be told, and the processes are still to be [started](Self::start_processes).
     pub(super) fn bring_in(&mut self, objects: Vec<Located>) -> Result<()> {
-        for (mut located, live) in self.in_order(objects) {
+        let objects = in_order(objects);
+        let services = self.live(Kind::Service, &objects);
+        let pods = self.live(Kind::Pod, &objects);
+        for mut located in objects {
             self.interrupt.check()?;
             let key = located.object.key();
             let exists = self.stored.contains_key(&key);
-            let admitted = admit(&mut located.object, exists, &mut self.state, &live)
-                .and_then(|()| self.bring_in_one(&key, located.object));
+            let live = if key.kind == Kind::Pod { &pods } else { &services };
+            let admitted = admit(&mut located.object, exists, &mut self.state, live)
+                .and_then(|()| self.bring_in_one(&key, located.object, &located.file));
+            if key.kind == Kind::Pod {
+                // Its network stands: whoever comes after a crash must know.
+                self.state.save(self.site)?;
+            }
             match admitted {
                 Ok(change) => self.report.changes.push((key, change)),
                 Err(problem) => self.report.problems.push(problem.file(&located.file)),
             }
-            self.state.save(self.site)?;
         }
-        Ok(())
+        self.state.save(self.site)
     }
 
     /// Starts the processes of the Pods that are waiting, and waits for the ports they declare.
     pub(super) fn start_processes(&mut self) -> Result<()> {
-        let waiting = std::mem::take(&mut self.waiting);
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|(key, _)| {
+            let containers = self.state.pods.get(&key.path()).map(|pod| pod.containers.iter());
+            containers.into_iter().flatten().any(|one| one.has_command && one.process.is_none())
+        });
         if waiting.is_empty() {
             return Ok(());
         }
         self.report.step("starting processes");
         let mut expected = Vec::new();
-        for key in &waiting {
+        for (key, file) in &waiting {
             self.interrupt.check()?;
             let services = services_of(&self.stored, &key.namespace);
             let Some(Object::Pod(pod)) = self.stored.get(key) else { continue };
             let Some(pod_state) = self.state.pods.get_mut(&key.path()) else { continue };
-            let problems = &mut self.report.problems;
+            let mut problems = Vec::new();
             let label = key.to_string();
-            expected.extend(containers::start(pod, &label, pod_state, &services, problems)?);
+            expected.extend(containers::start(pod, &label, pod_state, &services, &mut problems)?);
+            self.report.problems.extend(problems.into_iter().map(|problem| problem.file(file)));
             self.state.save(self.site)?;
         }
         for missing in listening::wait(expected, PORTS_OPEN, self.interrupt)? {
@@ -115,35 +127,33 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// The last of each key; Services before Pods, and who asks for an address before who takes
-    /// any. Each comes with the live owners of its kind.
-    fn in_order(&self, objects: Vec<Located>) -> Vec<(Located, HashSet<String>)> {
-        let mut last: BTreeMap<(Kind, bool, ObjectKey), Located> = BTreeMap::new();
-        for located in objects {
-            let key = located.object.key();
-            last.retain(|(_, _, other), _| *other != key);
-            last.insert((key.kind, !asks_for_address(&located.object), key), located);
-        }
-        let keys: Vec<ObjectKey> = last.keys().map(|(_, _, key)| key.clone()).collect();
-        let live = |kind: Kind| -> HashSet<String> {
-            let all = self.stored.keys().chain(&keys);
-            all.filter(|key| key.kind == kind).map(ObjectKey::path).collect()
-        };
-        last.into_iter().map(|((kind, _, _), located)| (located, live(kind))).collect()
+    /// The owners of addresses that are there or about to be, as `namespace/name`.
+    fn live(&self, kind: Kind, objects: &[Located]) -> HashSet<String> {
+        let coming = objects.iter().map(|located| located.object.key());
+        let all = self.stored.keys().cloned().chain(coming);
+        all.filter(|key| key.kind == kind).map(|key| key.path()).collect()
     }
 
     fn bring_in_one(
         &mut self,
         key: &ObjectKey,
         object: Object,
+        file: &str,
     ) -> std::result::Result<Change, Problem> {
         let problem = |error: super::LabError| Problem::with_object(key, error);
         let change = match self.stored.get(key) {
-            Some(old) if *old == object => return Ok(Change::Unchanged),
+            Some(old) if *old == object => {
+                if key.kind == Kind::Pod {
+                    // An earlier command may have been interrupted before this.
+                    self.waiting.push((key.clone(), file.to_owned()));
+                }
+                return Ok(Change::Unchanged);
+            }
             Some(_) => Change::Configured,
             None => Change::Created,
         };
         if let Object::Pod(pod) = &object {
+            self.waiting.push((key.clone(), file.to_owned()));
             self.make_pod(key, pod).map_err(|error| Problem::with_object(key, error))?;
         }
         store(self.site, &object).map_err(problem)?;
@@ -184,13 +194,21 @@ impl<'a> Work<'a> {
         let containers = containers::declared(self.site, pod, &path);
         let pod_state = PodState { network_namespace, interface, addresses, containers };
         self.state.pods.insert(path, pod_state);
-        self.waiting.push(key.clone());
         if pod.spec.as_ref().is_some_and(|spec| spec.init_containers.iter().flatten().count() > 0) {
             let warning = Problem::with_object(key, "init containers are not run in a lab");
             self.report.warnings.push(warning.field("spec.initContainers"));
         }
         Ok(())
     }
+}
+
+/// The last of each key; Services before Pods, and who asks for an address before who takes any.
+fn in_order(objects: Vec<Located>) -> Vec<Located> {
+    let last: BTreeMap<ObjectKey, Located> =
+        objects.into_iter().map(|located| (located.object.key(), located)).collect();
+    let mut ordered: Vec<(ObjectKey, Located)> = last.into_iter().collect();
+    ordered.sort_by_key(|(key, located)| (key.kind, !asks_for_address(&located.object)));
+    ordered.into_iter().map(|(_, located)| located).collect()
 }
 
 fn remove_pod(site: &Site, pod_state: &PodState) -> Result<()> {

@@ -27,7 +27,7 @@ pub(super) fn declared(site: &Site, pod: &Pod, path: &str) -> Vec<ContainerState
         .collect()
 }
 
-/// Starts the commands of a Pod's containers. Returns the ports they are expected to open; what
+/// Starts the commands of a Pod's containers, those that were not started before. Returns the ports they are expected to open; what
 /// cannot be started is a problem, and the others run.
 pub(super) fn start(
     pod: &Pod,
@@ -39,7 +39,7 @@ pub(super) fn start(
     let mut expected = Vec::new();
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     for (index, (container, slot)) in containers.zip(&mut state.containers).enumerate() {
-        if !slot.has_command {
+        if !slot.has_command || slot.process.is_some() {
             continue;
         }
         let field = format!("spec.containers[{index}]");
@@ -92,7 +92,7 @@ fn command(
         // Ctrl-C at the terminal is not meant for it. A session of its own would need unsafe code.
         .process_group(0);
     match container.working_dir.as_deref().filter(|directory| !directory.is_empty()) {
-        Some(directory) => command.current_dir(environment.expand(directory)),
+        Some(directory) => command.current_dir(directory),
         None => command.current_dir("/"),
     };
     Ok(command)

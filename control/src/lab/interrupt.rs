@@ -45,6 +45,12 @@ impl Interrupt {
         }
     }
 
+    /// As if a signal had come.
+    #[cfg(test)]
+    pub(crate) fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     fn listen(&self, ready: &std::sync::mpsc::Sender<()>) {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
             return;

@@ -181,7 +181,9 @@ fn parse_value(file: &str, value: Value, objects: &mut Vec<Located>, out: &mut V
     };
     let (version, kind) = (text(&value, "apiVersion"), text(&value, "kind"));
     let name = value.get("metadata").map(|metadata| text(metadata, "name")).unwrap_or_default();
-    let label = format!("{kind} {name}");
+    let namespace = value.get("metadata").map(|metadata| text(metadata, "namespace"));
+    let namespace = namespace.filter(|namespace| !namespace.is_empty());
+    let label = format!("{kind} {}/{name}", namespace.as_deref().unwrap_or("default"));
     let parsed = match (version.as_str(), kind.as_str()) {
         ("v1", "List") => {
             for item in value.get("items").and_then(Value::as_sequence).into_iter().flatten() {
@@ -209,7 +211,12 @@ fn parse_value(file: &str, value: Value, objects: &mut Vec<Located>, out: &mut V
 }
 
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
-    serde_yaml_ng::from_value(value).map_err(|error| error.to_string())
+    serde_yaml_ng::from_value(value.clone()).map_err(|error| {
+        // A value knows no path to what is wrong; its text does. Its lines are not the file's.
+        let text = serde_yaml_ng::to_string(&value).unwrap_or_default();
+        let from_text = serde_yaml_ng::from_str::<T>(&text).err().unwrap_or(error).to_string();
+        from_text.rsplit_once(" at line ").map_or(from_text.clone(), |(before, _)| before.into())
+    })
 }
 
 /// Fills in the namespace and checks both names: they become file and namespace names.
@@ -234,4 +241,70 @@ fn named(object: &mut Object) -> Result<(), String> {
     }
     object.metadata_mut().namespace = Some(key.namespace);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Vec<String>, Vec<String>) {
+        let (mut objects, mut problems) = (Vec::new(), Vec::new());
+        parse("f.yaml", text, &mut objects, &mut problems);
+        (
+            objects.iter().map(|located| located.object.key().to_string()).collect(),
+            problems.iter().map(Problem::to_string).collect(),
+        )
+    }
+
+    #[test]
+    fn what_is_wrong_in_one_document_does_not_hide_the_others() {
+        let (objects, problems) = read(
+            "{apiVersion: v1, kind: Service, metadata: {name: a, namespace: n}}
+---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}}
+---
+---
+{apiVersion: v1, kind: Service, metadata: {name: b}, spec: {ports: [{port: http}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: ../../etc/passwd}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: n}}
+---
+{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Pod, metadata: {name: p}}]}
+---
+kind: Pod
+",
+        );
+        assert_eq!(objects, ["Service n/a", "Pod default/p"]);
+        assert_eq!(problems.len(), 4, "{problems:#?}");
+        assert!(problems[0].starts_with("f.yaml: Deployment default/d: apps/v1 Deployment is not"));
+        let expected = "f.yaml: Service default/b: spec.ports[0].port: invalid type: string \"http\", expected i32";
+        assert_eq!(problems[1], expected);
+        assert!(problems[2].contains("metadata.name: \"../../etc/passwd\" is not a DNS subdomain"));
+        assert!(problems[3].contains("apiVersion and kind are needed"));
+    }
+
+    #[test]
+    fn a_syntax_error_names_its_line() {
+        let (objects, problems) =
+            read("{apiVersion: v1, kind: Pod, metadata: {name: p}}\n---\na: [\n");
+        assert_eq!(objects, ["Pod default/p"]);
+        assert!(
+            problems[0].starts_with("f.yaml: ") && problems[0].contains("line 4"),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn objects_survive_being_stored() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {clusterIP: None}}";
+        let (mut objects, mut problems) = (Vec::new(), Vec::new());
+        parse("f.yaml", text, &mut objects, &mut problems);
+        let object = objects.remove(0).object;
+        let path = directory.path().join(object.key().file_name());
+        assert!(path.ends_with("service_default_a.yaml"));
+        std::fs::write(path, serde_yaml_ng::to_string(&object).unwrap()).unwrap();
+        assert_eq!(read_stored(directory.path()).0, [object]);
+    }
 }

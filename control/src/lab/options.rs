@@ -103,3 +103,45 @@ pub(crate) fn join<T: ToString>(values: &[T]) -> String {
 fn overlap(a: &IpNet, b: &IpNet) -> bool {
     a.contains(&b.network()) || b.contains(&a.network())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut LabOptions)) -> std::result::Result<LabOptions, String> {
+        let mut options = LabOptions {
+            workers: 1,
+            poll: Poll::Busy,
+            service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
+            pod_cidrs: vec!["10.244.0.0/24".parse().unwrap()],
+            mtu: 1_500,
+            node_ips: Vec::new(),
+        };
+        change(&mut options);
+        options.checked().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_bad_value_is_named() {
+        let cidr = |text: &str| -> IpNet { text.parse().unwrap() };
+        assert_eq!(check(|_| {}).unwrap().node_ips, DEFAULT_NODE_IPS);
+        for (found, expected) in [
+            (check(|o| o.mtu = 3_499), "--mtu 3499: out of range, 1280 to 3498 bytes"),
+            (check(|o| o.workers = 0), "--workers 0: at least 1 is needed"),
+            (
+                check(|o| o.pod_cidrs.push(cidr("10.0.0.0/8"))),
+                "--pod-cidr 10.244.0.0/24,10.0.0.0/8: give at most one CIDR of each family",
+            ),
+            (
+                check(|o| o.service_cidrs = vec![cidr("10.0.0.0/8")]),
+                "--service-cidr 10.0.0.0/8: overlaps 10.244.0.0/24",
+            ),
+            (
+                check(|o| o.node_ips.push("10.96.0.1".parse().unwrap())),
+                "--node-ip 10.96.0.1: is in 10.96.0.0/16",
+            ),
+        ] {
+            assert_eq!(found.unwrap_err(), expected);
+        }
+    }
+}

@@ -30,8 +30,8 @@ impl Site {
 
     /// Another lab beside it, for tests.
     #[cfg(test)]
-    pub(crate) fn for_test(directory: PathBuf, prefix: String) -> Self {
-        Self { directory, prefix, agent_program: "/nonexistent".into() }
+    pub(crate) fn for_test(directory: PathBuf, prefix: String, agent_program: PathBuf) -> Self {
+        Self { directory, prefix, agent_program }
     }
 
     /// Everything a lab keeps in files.

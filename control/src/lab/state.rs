@@ -68,7 +68,7 @@ pub(crate) struct PodState {
 }
 
 /// Everything that is remembered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct State {
     /// As the lab was brought up.
     pub(crate) options: LabOptions,

@@ -41,8 +41,8 @@ pub(crate) fn up(
         return Err(LabError::AlreadyUp); // somebody was faster
     }
     let result = bring_up(site, options, objects, interrupt, report);
-    if let Err(error) = &result {
-        report.step(&format!("{error}: putting everything away"));
+    if result.is_err() {
+        report.step("putting everything away");
         if let Err(left) = down::clear(site) {
             report.problems.push(Problem::plain(format!("not everything is gone: {left}")));
         }
