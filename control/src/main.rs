@@ -7,11 +7,13 @@
 //! | [`net`] | links, addresses, routes, neighbours | netlink |
 //! | [`agent`] | follows both, and has the dataplane follow | the engine |
 //! | [`admin`] | how other processes talk to the agent | HTTP over a Unix socket |
+//! | [`lab`] | a node and its Pods in network namespaces | all of the above but the engine |
 //! | [`cli`] | what people type and read | all of these |
 
 mod admin;
 mod agent;
 mod cli;
+mod lab;
 mod model;
 mod net;
 mod source;

@@ -172,8 +172,8 @@ fn a_pod_with_too_large_an_mtu_is_named_and_left_out() {
 
 #[test]
 fn what_failed_is_tried_again() {
-    let mut recorder = Recorder::default();
-    recorder.failures = BTreeMap::from([("attach", 1), ("publish", 1)]);
+    let failures = BTreeMap::from([("attach", 1), ("publish", 1)]);
+    let mut recorder = Recorder { failures, ..Recorder::default() };
     let mut control = controller(&mut recorder);
     control.take_neighbourhood(&neighbourhood([pod(7, 1500), pod(8, 1500)]));
     assert!(control.settle().is_err());
@@ -206,7 +206,7 @@ fn all_problems_are_told() {
     control.take_neighbourhood(&neighbourhood([pod(7, 9000)]));
     let problems = control.sync().expect("published").problems;
     assert_eq!(problems, control.status().problems);
-    assert_eq!(problems[0], "svc.yaml:6: apiVersion: Required value");
+    assert_eq!(problems[0], "svc.yaml:7: apiVersion: Required value");
     assert!(problems[1].starts_with("interface veth7: MTU 9000"), "{problems:?}");
     assert!(problems[2].starts_with("svc.yaml: Service default/web: spec.ports[0].port: Invalid"));
     assert_eq!(control.status().services, 1, "the address is in force");

@@ -2,6 +2,7 @@
 
 mod agent;
 mod flows;
+mod lab;
 mod output;
 mod services;
 mod status;
@@ -32,6 +33,9 @@ enum Command {
     Flows(flows::FlowsArgs),
     /// The Services in force and who answers for them
     Services(services::ServicesArgs),
+    /// A node and its Pods in network namespaces of this machine
+    #[command(subcommand)]
+    Lab(lab::LabCommand),
 }
 
 /// Which agent to ask, and how to print what it says.
@@ -63,6 +67,7 @@ impl Cli {
             Command::Status(args) => block_on(args.run())?,
             Command::Flows(args) => block_on(args.run())?,
             Command::Services(args) => block_on(args.run())?,
+            Command::Lab(command) => return lab::run(command),
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -59,8 +59,8 @@ impl ServiceRecord {
         reporter: &mut Reporter,
     ) -> Option<Self> {
         let labels = service.metadata.labels.as_ref();
-        let foreign = |label: &&str| labels.is_some_and(|labels| labels.contains_key(*label));
-        if FOREIGN_LABELS.iter().any(|label| foreign(&label)) {
+        let foreign = |label: &str| labels.is_some_and(|labels| labels.contains_key(label));
+        if FOREIGN_LABELS.iter().any(|label| foreign(label)) {
             return None;
         }
         let Some(spec) = &service.spec else {

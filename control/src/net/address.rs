@@ -77,18 +77,6 @@ pub(crate) async fn add_route(handle: &Handle, to: IpNet, via: Via<'_>) -> Resul
     })
 }
 
-/// Removes a route again. One that does not exist is fine.
-pub(crate) async fn delete_route(handle: &Handle, to: IpNet, via: Via<'_>) -> Result<()> {
-    let device = || format!("{to} dev {}", via.interface.name);
-    let Ok(message) = route(to, via) else { return Ok(()) };
-    match handle.route().del(message).execute().await.map_err(io_error) {
-        Err(cause) if cause.raw_os_error() != Some(nix::libc::ESRCH) => {
-            Err(NetError::Netlink { operation: "delete route", device: device(), cause })
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Fixes the Ethernet address behind an IP address: a permanent neighbour entry.
 pub(crate) async fn add_neighbour(
     handle: &Handle,

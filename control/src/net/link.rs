@@ -111,9 +111,11 @@ pub(crate) async fn find(handle: &Handle, name: &str) -> Result<Option<Interface
         Ok(message) => Ok(message.as_ref().map(Interface::from_message)),
         Err(error) => match io_error(error) {
             cause if cause.raw_os_error() == Some(nix::libc::ENODEV) => Ok(None),
-            cause => {
-                Err(NetError::Netlink { operation: "look up interface", device: name.into(), cause })
-            }
+            cause => Err(NetError::Netlink {
+                operation: "look up interface",
+                device: name.into(),
+                cause,
+            }),
         },
     }
 }

@@ -38,9 +38,16 @@ pub(crate) fn path(name: &str) -> PathBuf {
 /// When the name is taken, and when the kernel refuses.
 pub(crate) fn create(name: &str) -> Result<()> {
     let fail = |cause| NetError::Namespace { operation: "create", name: name.to_owned(), cause };
-    prepare_directory().map_err(fail)?;
     let target = path(name);
-    OpenOptions::new().write(true).create_new(true).open(&target).map_err(fail)?;
+    loop {
+        prepare_directory().map_err(fail)?;
+        match OpenOptions::new().write(true).create_new(true).open(&target) {
+            Ok(_) => break,
+            // Somebody who removed the last name took the directory with it: see `tidy`.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(fail(error)),
+        }
+    }
     let made = on_thread(|| -> nix::Result<()> {
         unshare(CloneFlags::CLONE_NEWNET)?;
         let own = Path::new("/proc/thread-self/ns/net");

@@ -124,13 +124,14 @@ async fn host_routes(handle: &Handle) -> Result<Vec<(IpAddr, u32)>> {
         RouteMessageBuilder::<std::net::Ipv6Addr>::new().build(),
     ];
     for request in all {
-        let routes: Vec<RouteMessage> = handle
-            .route()
-            .get(request)
-            .execute()
-            .try_collect()
-            .await
-            .map_err(|error| NetError::netlink("list", "routes", error))?;
+        let routes: Vec<RouteMessage> =
+            handle
+                .route()
+                .get(request)
+                .execute()
+                .try_collect()
+                .await
+                .map_err(|error| NetError::netlink("list", "routes", error))?;
         found.extend(routes.iter().filter_map(host_route));
     }
     Ok(found)
@@ -193,13 +194,14 @@ async fn node_addresses(handle: &Handle) -> Result<Vec<IpAddr>> {
 }
 
 async fn neighbours(handle: &Handle) -> Result<Vec<Neighbour>> {
-    let messages: Vec<NeighbourMessage> = handle
-        .neighbours()
-        .get()
-        .execute()
-        .try_collect()
-        .await
-        .map_err(|error| NetError::netlink("list", "neighbours", error))?;
+    let messages: Vec<NeighbourMessage> =
+        handle
+            .neighbours()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(|error| NetError::netlink("list", "neighbours", error))?;
     Ok(messages.iter().filter_map(neighbour).collect())
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::error::{NetError, Result};
@@ -41,6 +41,15 @@ pub(crate) fn end_all(names: &[String], grace: Duration) -> Result<()> {
 
 /// Ends one process, politely first. True when it is gone.
 pub(crate) fn end(pid: Pid, grace: Duration) -> bool {
+    end_by(pid, grace, |signal| kill(pid, signal))
+}
+
+/// Ends the process group that a process leads. True when its leader is gone.
+pub(crate) fn end_group(leader: Pid, grace: Duration) -> bool {
+    end_by(leader, grace, |signal| killpg(leader, signal))
+}
+
+fn end_by(pid: Pid, grace: Duration, send: impl Fn(Signal) -> nix::Result<()>) -> bool {
     let gone = |within: Duration| {
         let deadline = Instant::now() + within;
         loop {
@@ -53,11 +62,11 @@ pub(crate) fn end(pid: Pid, grace: Duration) -> bool {
             std::thread::sleep(POLL);
         }
     };
-    let _ = kill(pid, Signal::SIGTERM);
+    let _ = send(Signal::SIGTERM);
     if gone(grace) {
         return true;
     }
-    let _ = kill(pid, Signal::SIGKILL);
+    let _ = send(Signal::SIGKILL);
     gone(AFTER_KILL)
 }
 

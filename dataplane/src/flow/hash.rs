@@ -81,7 +81,8 @@ mod tests {
             let mut load = vec![0u32; workers as usize];
             for host in 1..=20 {
                 for port in (32768..61000).step_by(2) {
-                    let client = Endpoint { address: Address::from_v4_bits(0x0af4_0000 + host), port };
+                    let client =
+                        Endpoint { address: Address::from_v4_bits(0x0af4_0000 + host), port };
                     load[HashKeys::PUBLIC.worker_of(&client, workers) as usize] += 1;
                 }
             }
