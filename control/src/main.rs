@@ -1,5 +1,7 @@
 //! Maglane.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that panics has failed"))]
+
 mod lab;
 mod net;
 
