@@ -134,22 +134,21 @@ impl From<PortStatus> for PortView {
     }
 }
 
-impl From<&FlowRecord> for FlowView {
-    fn from(flow: &FlowRecord) -> Self {
-        let [packets_out, packets_back] = flow.packets;
-        let [bytes_out, bytes_back] = flow.bytes;
+impl FlowView {
+    /// A flow as it is at `now_ms` of the engine's time.
+    pub(crate) fn new(flow: &FlowRecord, now_ms: u64) -> Self {
         Self {
             protocol: protocol_name(flow.protocol).to_owned(),
             client: socket(flow.client),
             service: socket(flow.service),
             backend: socket(flow.backend),
             translated: socket(flow.translated),
-            state: flow.state.to_owned(),
-            packets_out,
-            packets_back,
-            bytes_out,
-            bytes_back,
-            expires_in_ms: flow.expires_in_ms,
+            state: flow.state.name().to_owned(),
+            packets_out: flow.forward_packets,
+            packets_back: flow.reply_packets,
+            bytes_out: flow.forward_bytes,
+            bytes_back: flow.reply_bytes,
+            expires_in_ms: flow.expires_ms.saturating_sub(now_ms),
         }
     }
 }
@@ -158,6 +157,6 @@ fn socket(endpoint: Endpoint) -> SocketAddr {
     SocketAddr::new(endpoint.address.to_ip(), endpoint.port)
 }
 
-fn named(counters: Vec<(&'static str, u64)>) -> BTreeMap<String, u64> {
-    counters.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+fn named<N: Into<String>>(counters: Vec<(N, u64)>) -> BTreeMap<String, u64> {
+    counters.into_iter().map(|(name, count)| (name.into(), count)).collect()
 }

@@ -16,6 +16,8 @@ pub(crate) trait Dataplane {
     fn status(&self) -> EngineStatus;
     /// Up to `limit` tracked flows.
     fn flows(&mut self, limit: usize) -> Vec<FlowRecord>;
+    /// The time that flows are stamped with.
+    fn now_ms(&self) -> u64;
 }
 
 impl Dataplane for Engine {
@@ -39,5 +41,9 @@ impl Dataplane for Engine {
 
     fn flows(&mut self, limit: usize) -> Vec<FlowRecord> {
         Self::flows(self, limit)
+    }
+
+    fn now_ms(&self) -> u64 {
+        Self::now_ms(self)
     }
 }

@@ -50,9 +50,6 @@ pub(crate) enum AgentError {
         /// What the dataplane says.
         cause: EngineError,
     },
-    /// The chosen cores do not exist, or are not ours.
-    #[error("--cores: {0}: give cores that this process may run on")]
-    Cores(nix::errno::Errno),
     /// The runtime has no signals.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),

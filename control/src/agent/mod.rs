@@ -21,9 +21,7 @@ mod tests;
 
 mod pods;
 
-use maglane_dataplane::engine::Engine;
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
+use maglane_dataplane::engine::{Engine, PortStatus};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::Listener;
@@ -73,25 +71,15 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     Ok(())
 }
 
-/// Starts the workers on the chosen cores, and attaches the XDP ports.
+/// Starts the workers, and attaches the XDP ports.
 fn start_engine(options: &AgentOptions) -> Result<Engine, AgentError> {
-    let this = Pid::from_raw(0);
-    let before = sched_getaffinity(this).map_err(AgentError::Cores)?;
-    if !options.cores.is_empty() {
-        let mut cores = CpuSet::new();
-        for core in &options.cores {
-            cores.set(*core).map_err(AgentError::Cores)?;
-        }
-        // Threads inherit the mask; the workers choose from it.
-        sched_setaffinity(this, &cores).map_err(AgentError::Cores)?;
-    }
-    let started = Engine::start(&options.engine);
-    sched_setaffinity(this, &before).map_err(AgentError::Cores)?;
-    let mut engine = started?;
+    let mut engine = Engine::start(&options.engine)?;
     for port in &options.xdp_ports {
         match engine.attach_port(&port.interface, port.mode) {
-            Ok(status) => {
-                tracing::info!(port = %port.interface, xdp = status.xdp, copy = status.copy, "attached");
+            Ok(queues) => {
+                for PortStatus { interface, queue, xdp, copy, .. } in queues {
+                    tracing::info!(port = %interface, queue, xdp, copy, "attached");
+                }
             }
             Err(cause) => {
                 // The first error says why; a second one would hide it.

@@ -22,8 +22,6 @@ pub(crate) struct AgentOptions {
     pub(crate) node_ips: Vec<IpAddr>,
     /// How packets get into Pods.
     pub(crate) deliver: Deliver,
-    /// Cores that workers may use; empty means all that the process may.
-    pub(crate) cores: Vec<usize>,
     /// NICs, or what plays one.
     pub(crate) xdp_ports: Vec<XdpPort>,
     /// Stand-in client addresses.
@@ -92,7 +90,6 @@ mod tests {
             service_cidrs: Vec::new(),
             node_ips: vec![ip("10.0.0.1")],
             deliver: Deliver::Peer,
-            cores: Vec::new(),
             xdp_ports: Vec::new(),
             masquerade: Masquerade {
                 ipv4: ip("169.254.77.1").into(),

@@ -87,13 +87,13 @@ enum Delivery {
 
 /// A core or a range of cores.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Cores(Vec<usize>);
+struct Cores(Vec<u32>);
 
 impl FromStr for Cores {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let core = |text: &str| text.parse::<usize>().ok().filter(|core| *core < 1024);
+        let core = |text: &str| text.parse::<u32>().ok().filter(|core| *core < 1024);
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         match (core(first), core(last)) {
             (Some(first), Some(last)) if first <= last => Ok(Self((first..=last).collect())),
@@ -151,12 +151,12 @@ impl AgentArgs {
                 Delivery::Peer => Deliver::Peer,
                 Delivery::Kernel => Deliver::Kernel,
             },
-            cores: self.cores.into_iter().flat_map(|Cores(cores)| cores).collect(),
             xdp_ports: self.xdp_port,
             masquerade,
             mtu: self.mtu,
             engine: EngineConfig {
                 workers: self.workers,
+                cores: self.cores.into_iter().flat_map(|Cores(cores)| cores).collect(),
                 poll: match self.poll {
                     Poll::Busy => PollMode::Busy,
                     Poll::Adaptive => PollMode::Adaptive,
@@ -233,7 +233,7 @@ mod tests {
         ])
         .expect("all is valid");
         assert_eq!(options.service_cidrs[0].to_string(), "10.0.0.0/24");
-        assert_eq!(options.cores, [0, 2, 3]);
+        assert_eq!(options.engine.cores, [0, 2, 3]);
         assert_eq!(options.engine.frames_per_worker, 2048);
         assert_eq!(options.engine.poll, PollMode::Busy);
         assert_eq!(options.deliver, Deliver::Kernel);
