@@ -264,3 +264,158 @@ const fn reply(state: State, segment: Segment) -> State {
         (unchanged, _) => unchanged,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Direction::{Forward, Reply};
+
+    const SYN_ACK: u8 = SYN | ACK;
+    const FIN_ACK: u8 = FIN | ACK;
+    const RST_ACK: u8 = RST | ACK;
+
+    /// Follows segments from a flow's first one, and names the states it is in after each.
+    fn check(first: u8, segments: &[(Direction, u8)], states: &[State]) {
+        let mut state = State::of_first_segment(first);
+        let mut seen = vec![state];
+        for &(direction, flags) in segments {
+            state = state.next(direction, flags);
+            seen.push(state);
+        }
+        assert_eq!(seen, states);
+    }
+
+    #[test]
+    fn states_stand_at_their_numbers() {
+        for (number, state) in State::ALL.into_iter().enumerate() {
+            assert_eq!(state as usize, number);
+        }
+    }
+
+    #[test]
+    fn a_connection_opened_and_closed_by_the_client() {
+        use State::*;
+        check(
+            SYN,
+            &[
+                (Forward, SYN),
+                (Reply, SYN_ACK),
+                (Forward, ACK),
+                (Reply, ACK),
+                (Forward, FIN_ACK),
+                (Forward, FIN_ACK),
+                (Reply, ACK),
+                (Reply, FIN_ACK),
+                (Reply, FIN_ACK),
+                (Forward, ACK),
+                (Reply, FIN_ACK),
+                (Forward, ACK),
+            ],
+            &[
+                SynSent,
+                SynSent,
+                SynReceived,
+                Established,
+                Established,
+                FinWaitForward,
+                FinWaitForward,
+                CloseWaitForward,
+                LastAckReply,
+                LastAckReply,
+                TimeWait,
+                TimeWait,
+                TimeWait,
+            ],
+        );
+    }
+
+    #[test]
+    fn a_connection_closed_by_the_backend_or_by_both_at_once() {
+        use State::*;
+        let open = [(Reply, SYN_ACK), (Forward, ACK)];
+        let close = [(Reply, FIN_ACK), (Forward, ACK), (Forward, FIN_ACK), (Reply, ACK)];
+        check(
+            SYN,
+            &[open.as_slice(), &close].concat(),
+            &[
+                SynSent,
+                SynReceived,
+                Established,
+                FinWaitReply,
+                CloseWaitReply,
+                LastAckForward,
+                TimeWait,
+            ],
+        );
+        let close = [(Forward, FIN_ACK), (Reply, FIN_ACK), (Forward, ACK)];
+        check(
+            SYN,
+            &[open.as_slice(), &close].concat(),
+            &[SynSent, SynReceived, Established, FinWaitForward, LastAckReply, TimeWait],
+        );
+    }
+
+    #[test]
+    fn a_refused_connection_is_closed() {
+        check(SYN, &[(Reply, RST_ACK)], &[State::SynSent, State::CloseReply]);
+    }
+
+    #[test]
+    fn a_connection_picked_up_is_established_once_the_backend_answers() {
+        use State::*;
+        check(ACK, &[(Forward, ACK), (Reply, ACK)], &[PickedUp, PickedUp, Established]);
+        check(FIN_ACK, &[(Reply, FIN_ACK)], &[PickedUp, FinWaitReply]);
+    }
+
+    #[test]
+    fn a_reset_that_its_claimed_sender_contradicts_is_forgotten() {
+        use State::*;
+        let open = [(Reply, SYN_ACK), (Forward, ACK)];
+        // The other side's packets prove nothing: they were on their way.
+        let by_client = [(Forward, RST), (Reply, ACK), (Forward, ACK)];
+        check(
+            SYN,
+            &[open.as_slice(), &by_client].concat(),
+            &[SynSent, SynReceived, Established, CloseForward, CloseForward, Established],
+        );
+        let by_backend = [(Reply, RST), (Forward, ACK), (Reply, FIN_ACK)];
+        check(
+            SYN,
+            &[open.as_slice(), &by_backend].concat(),
+            &[SynSent, SynReceived, Established, CloseReply, CloseReply, FinWaitReply],
+        );
+        check(SYN, &[(Reply, RST), (Reply, SYN_ACK)], &[SynSent, CloseReply, SynReceived]);
+    }
+
+    #[test]
+    fn a_client_alone_never_establishes_anything() {
+        // Established flows are never evicted: nobody may make one without an answer.
+        let mut reached = vec![State::SynSent, State::PickedUp, State::CloseUnreplied];
+        let mut at = 0;
+        while let Some(&state) = reached.get(at) {
+            assert_eq!(state.eviction_class(), Some(EvictionClass::Unreplied), "{state:?}");
+            for flags in 0..=u8::MAX {
+                let next = state.next(Forward, flags);
+                if !reached.contains(&next) {
+                    reached.push(next);
+                }
+            }
+            at += 1;
+        }
+    }
+
+    #[test]
+    fn a_stray_syn_changes_nothing_in_an_open_connection() {
+        assert_eq!(State::Established.next(Forward, SYN), State::Established);
+        assert_eq!(State::Established.next(Reply, SYN_ACK), State::Established);
+        assert!(!State::Established.accepts_new_syn() && !State::FinWaitForward.accepts_new_syn());
+        assert!(State::TimeWait.accepts_new_syn() && State::CloseReply.accepts_new_syn());
+    }
+
+    #[test]
+    fn udp_is_replied_once_the_backend_answers() {
+        assert_eq!(State::UdpUnreplied.next(Forward, 0), State::UdpUnreplied);
+        assert_eq!(State::UdpUnreplied.next(Reply, 0), State::UdpReplied);
+        assert_eq!(State::UdpReplied.next(Forward, 0), State::UdpReplied);
+    }
+}
