@@ -17,7 +17,7 @@ fn endpoint(bits: u32, port: u16) -> Endpoint {
 
 fn table(capacity_flows: u32) -> FlowTable {
     let config = FlowConfig { capacity_flows, ..FlowConfig::default() };
-    FlowTable::new(config, HashKeys::new([3, 141, 59, 26, 535, 8979, 323, 846])).expect("valid")
+    FlowTable::new(config, HashKeys::PUBLIC).expect("valid")
 }
 
 /// Enters a flow of this client, to a Service of its own, if it gets a port.

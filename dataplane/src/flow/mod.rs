@@ -19,6 +19,7 @@ mod ports;
 mod records;
 mod state;
 mod table;
+mod transition;
 
 pub use config::{FlowConfig, FlowConfigError, MAX_CAPACITY_FLOWS, Timeouts};
 pub use fingerprints::{Fingerprints, FingerprintsError, FingerprintsFull, FingerprintsMemory};
