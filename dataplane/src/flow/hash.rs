@@ -42,9 +42,10 @@ impl HashKeys {
         let source = fold(tuple.source.address.high() ^ k[0], tuple.source.address.low() ^ k[1]);
         let destination =
             fold(tuple.destination.address.high() ^ k[2], tuple.destination.address.low() ^ k[3]);
-        let rest = (tuple.source.port as u64) << 32
-            | (tuple.destination.port as u64) << 16
-            | tuple.protocol as u64;
+        // Each field where it is loaded as it was stored: a wider load would wait for the store.
+        let rest = tuple.source.port as u64
+            | (tuple.destination.port as u64) << 32
+            | (tuple.protocol as u64) << 48;
         fold(source ^ rest ^ k[4], destination ^ k[5])
     }
 

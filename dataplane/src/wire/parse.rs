@@ -53,6 +53,23 @@ pub enum Parsed {
     NotIp,
 }
 
+impl Headers {
+    /// Nothing read yet, to be filled in by [`parse_transport`].
+    pub const UNREAD: Self = Self {
+        tuple: Tuple {
+            source: Endpoint { address: Address::from_v4_bits(0), port: 0 },
+            destination: Endpoint { address: Address::from_v4_bits(0), port: 0 },
+            protocol: Protocol::Tcp,
+        },
+        tcp_flags: TcpFlags::from_bits(0),
+        time_to_live: 0,
+        first_fragment: false,
+        network_offset: 0,
+        transport_offset: 0,
+        end: 0,
+    };
+}
+
 /// Reads a frame: Ethernet with at most one 802.1Q tag, IPv4 with options or IPv6 with extension
 /// headers, then TCP, UDP or ICMP.
 ///
@@ -61,40 +78,79 @@ pub enum Parsed {
 /// # Errors
 ///
 /// The reason why the frame is not a packet.
-#[inline(always)]
 pub fn parse(frame: &[u8]) -> Result<Parsed, Malformed> {
+    let mut network = Network::unread(0);
+    if !read_network(frame, &mut network)? {
+        return Ok(Parsed::NotIp);
+    }
+    parse_network(frame, network)
+}
+
+/// Reads what an IP header leads to.
+pub(super) fn parse_network(frame: &[u8], network: Network) -> Result<Parsed, Malformed> {
+    let mut headers = Headers::UNREAD;
+    if read_transport(frame, &network, &mut headers)? {
+        return Ok(Parsed::Transport(headers));
+    }
+    if network.fragment == Fragment::Later {
+        let Addresses { source, destination } = network.addresses(frame);
+        return Ok(Parsed::LaterFragment { source, destination });
+    }
+    parse_other(frame, network)
+}
+
+/// Reads a frame as [`parse`] does, if it holds a TCP or UDP packet with its ports; `false`, and
+/// `headers` as they were, if it holds something else.
+///
+/// Most packets need no more, and filling `headers` in where they are to stay costs half of what
+/// moving them costs.
+///
+/// # Errors
+///
+/// The reason why the frame is not a packet.
+#[inline(always)]
+pub fn parse_transport(frame: &[u8], headers: &mut Headers) -> Result<bool, Malformed> {
+    let mut network = Network::unread(0);
+    Ok(read_network(frame, &mut network)? && read_transport(frame, &network, headers)?)
+}
+
+/// Reads the IP header; `false` if there is none.
+#[inline(always)]
+fn read_network(frame: &[u8], network: &mut Network) -> Result<bool, Malformed> {
     // From here on every offset within the frame fits into 16 bits.
     if frame.len() > usize::from(u16::MAX) {
         return Err(Malformed::FrameTooLong);
     }
     match ethernet::payload(frame)? {
         Payload::Ipv4(offset) => {
-            let mut network = Network::unread(offset);
-            ipv4::read(frame, Extent::Whole, &mut network)?;
-            parse_network(frame, network)
+            *network = Network::unread(offset);
+            ipv4::read(frame, Extent::Whole, network)?;
         }
         Payload::Ipv6(offset) => {
-            let mut network = Network::unread(offset);
-            ipv6::read(frame, Extent::Whole, &mut network)?;
-            parse_network(frame, network)
+            *network = Network::unread(offset);
+            ipv6::read(frame, Extent::Whole, network)?;
         }
-        Payload::Other => Ok(Parsed::NotIp),
+        Payload::Other => return Ok(false),
     }
+    Ok(true)
 }
 
-/// Reads what an IP header leads to.
+/// Reads the TCP or UDP header that an IP header leads to; `false` if it leads to neither.
 #[inline(always)]
-pub(super) fn parse_network(frame: &[u8], network: Network) -> Result<Parsed, Malformed> {
+fn read_transport(
+    frame: &[u8],
+    network: &Network,
+    headers: &mut Headers,
+) -> Result<bool, Malformed> {
     if network.fragment == Fragment::Later {
-        let Addresses { source, destination } = network.addresses(frame);
-        return Ok(Parsed::LaterFragment { source, destination });
+        return Ok(false);
     }
     let (transport, protocol) = match network.protocol {
-        protocol::TCP => (transport::read_tcp(frame, &network)?, Protocol::Tcp),
-        protocol::UDP => (transport::read_udp(frame, &network)?, Protocol::Udp),
-        _ => return parse_other(frame, network),
+        protocol::TCP => (transport::read_tcp(frame, network)?, Protocol::Tcp),
+        protocol::UDP => (transport::read_udp(frame, network)?, Protocol::Udp),
+        _ => return Ok(false),
     };
-    Ok(Parsed::Transport(Headers {
+    *headers = Headers {
         tuple: tuple(network.addresses(frame), transport, protocol),
         tcp_flags: transport.tcp_flags,
         time_to_live: network.time_to_live,
@@ -102,7 +158,8 @@ pub(super) fn parse_network(frame: &[u8], network: Network) -> Result<Parsed, Ma
         network_offset: network.offset,
         transport_offset: network.payload_offset,
         end: network.end,
-    }))
+    };
+    Ok(true)
 }
 
 /// Reads ICMP, if it is all there, and nothing else.
