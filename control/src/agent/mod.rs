@@ -55,7 +55,7 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     let ports = options.xdp_ports.iter().map(|port| port.interface.clone()).collect();
     let net_watch = Watch::start(ports).await?;
     let handle = netlink::connect()?;
-    let host_port = options.host_port(&net_watch.current().node_addresses);
+    let host_port = options.host_port(&net_watch.current().node_addresses, new_links_have_ipv6());
     host_port::create(&handle, &host_port).await?;
     let served = async {
         let engine = start_engine(&options)?;
@@ -71,6 +71,12 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     removed?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Whether an interface that is made in this namespace now takes IPv6 routes.
+fn new_links_have_ipv6() -> bool {
+    let disabled = std::fs::read_to_string("/proc/sys/net/ipv6/conf/default/disable_ipv6");
+    disabled.is_ok_and(|text| text.trim() == "0")
 }
 
 /// Starts the workers on the chosen cores, and attaches the XDP ports.

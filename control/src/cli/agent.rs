@@ -1,3 +1,4 @@
+use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -123,7 +124,11 @@ impl AgentArgs {
         let told = self.log_level.clone().or_else(|| std::env::var("RUST_LOG").ok());
         let told = told.as_deref().filter(|level| !level.is_empty()).unwrap_or("info");
         let filter = EnvFilter::try_new(told).with_context(|| format!("--log-level {told:?}"))?;
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .init();
         let options = self.options()?;
         block_on(async { Ok(agent::run(options).await?) })
     }
