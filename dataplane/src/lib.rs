@@ -11,7 +11,12 @@
 //! | 3 | [`xsk`], [`steer`] | AF_XDP sockets; the BPF programs. The only `unsafe` |
 //! | 4 | [`worker`], [`engine`] | the pinned loop; start, attach, publish, read out, stop |
 
+pub mod engine;
 pub mod flow;
 pub mod maglev;
+pub mod pipeline;
 pub mod service;
+pub mod steer;
 pub mod wire;
+pub mod worker;
+pub mod xsk;

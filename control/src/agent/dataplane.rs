@@ -1,0 +1,43 @@
+use maglane_dataplane::engine::{Engine, EngineError, EngineStatus};
+use maglane_dataplane::flow::FlowRecord;
+use maglane_dataplane::service::Snapshot;
+
+/// What the agent needs of an engine; tests bring one that remembers instead.
+pub(crate) trait Dataplane {
+    /// Why it cannot.
+    type Error: std::error::Error;
+    /// Steers Service traffic of a Pod, by the index of the node's end of its veth.
+    fn attach_pod(&mut self, interface: u32) -> Result<(), Self::Error>;
+    /// Forgets a Pod; its interface may have gone already.
+    fn detach_pod(&mut self, interface: u32);
+    /// Puts a snapshot in force and returns its generation.
+    fn publish(&mut self, snapshot: Snapshot) -> Result<u32, Self::Error>;
+    /// What it tells of itself.
+    fn status(&self) -> EngineStatus;
+    /// Up to `limit` tracked flows.
+    fn flows(&mut self, limit: usize) -> Vec<FlowRecord>;
+}
+
+impl Dataplane for Engine {
+    type Error = EngineError;
+
+    fn attach_pod(&mut self, interface: u32) -> Result<(), EngineError> {
+        Self::attach_pod(self, interface)
+    }
+
+    fn detach_pod(&mut self, interface: u32) {
+        Self::detach_pod(self, interface);
+    }
+
+    fn publish(&mut self, snapshot: Snapshot) -> Result<u32, EngineError> {
+        Self::publish(self, snapshot)
+    }
+
+    fn status(&self) -> EngineStatus {
+        Self::status(self)
+    }
+
+    fn flows(&mut self, limit: usize) -> Vec<FlowRecord> {
+        Self::flows(self, limit)
+    }
+}

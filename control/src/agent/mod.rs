@@ -1,0 +1,127 @@
+//! The agent: follows manifests and the node's network, and has the dataplane follow.
+//!
+//! ```text
+//!   manifests ─ source ─┐                      ┌─ model ─ services ──┐
+//!                       ├─ event loop ─ controller                  snapshot ─ engine
+//!   netlink ─── net ────┤                      └─ pods ─ forwarding ─┘
+//!   requests ── admin ──┘
+//! ```
+//!
+//! One thread does all this; engine calls are short and made in place. Whatever comes, the loop
+//! takes it in, then settles: so a burst of changes makes one snapshot.
+
+mod controller;
+mod dataplane;
+mod error;
+mod event_loop;
+mod exclusive;
+mod options;
+#[cfg(test)]
+mod tests;
+
+mod pods;
+
+use maglane_dataplane::engine::Engine;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::admin::Listener;
+use crate::net::host_port;
+use crate::net::netlink;
+use crate::net::watch::Watch;
+use crate::source::files::Files;
+use crate::source::watch::FileWatch;
+
+use controller::Controller;
+pub(crate) use error::AgentError;
+use event_loop::EventLoop;
+pub(crate) use options::{AgentOptions, XdpPort};
+
+/// Runs an agent in the calling thread's network namespace until SIGTERM or SIGINT. Needs a
+/// current-thread runtime.
+///
+/// # Errors
+/// One line that says what is wrong and what to do. Nothing is left behind in any case.
+pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
+    let mut stop = Stop::listen()?;
+    options.engine.check()?;
+    exclusive::check_privileges()?;
+    let _alone = exclusive::only_agent_here()?;
+    let mut listener = Listener::bind(&options.socket)?;
+    let files = Files::new(options.manifests.clone());
+    files.check().map_err(|(path, cause)| AgentError::Manifests { path, cause })?;
+    let file_watch = FileWatch::start(files.paths())?;
+    let ports = options.xdp_ports.iter().map(|port| port.interface.clone()).collect();
+    let net_watch = Watch::start(ports).await?;
+    let handle = netlink::connect()?;
+    let host_port = options.host_port(&net_watch.current().node_addresses);
+    host_port::create(&handle, &host_port).await?;
+    let served = async {
+        let engine = start_engine(&options)?;
+        let controller = Controller::new(engine, options.settings(), options.policy());
+        let event_loop = EventLoop { controller, files, file_watch, net_watch };
+        let (ended, engine) = event_loop.run(&mut listener, stop.wait()).await;
+        let stopped = engine.stop().map_err(AgentError::from);
+        ended.and(stopped)
+    }
+    .await;
+    let removed = host_port::remove(&handle).await;
+    served?;
+    removed?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Starts the workers on the chosen cores, and attaches the XDP ports.
+fn start_engine(options: &AgentOptions) -> Result<Engine, AgentError> {
+    let this = Pid::from_raw(0);
+    let before = sched_getaffinity(this).map_err(AgentError::Cores)?;
+    if !options.cores.is_empty() {
+        let mut cores = CpuSet::new();
+        for core in &options.cores {
+            cores.set(*core).map_err(AgentError::Cores)?;
+        }
+        // Threads inherit the mask; the workers choose from it.
+        sched_setaffinity(this, &cores).map_err(AgentError::Cores)?;
+    }
+    let started = Engine::start(&options.engine);
+    sched_setaffinity(this, &before).map_err(AgentError::Cores)?;
+    let mut engine = started?;
+    for port in &options.xdp_ports {
+        match engine.attach_port(&port.interface, port.mode) {
+            Ok(status) => {
+                tracing::info!(port = %port.interface, xdp = status.xdp, copy = status.copy, "attached");
+            }
+            Err(cause) => {
+                // The first error says why; a second one would hide it.
+                let _ = engine.stop();
+                return Err(AgentError::Port { interface: port.interface.clone(), cause });
+            }
+        }
+    }
+    Ok(engine)
+}
+
+/// The signals that end the agent in an orderly way.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Self, AgentError> {
+        let listen = |kind| signal(kind).map_err(AgentError::Signals);
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => tracing::info!("SIGTERM"),
+            _ = self.interrupt.recv() => tracing::info!("SIGINT"),
+        }
+    }
+}

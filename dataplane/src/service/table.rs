@@ -1,0 +1,142 @@
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use crate::flow::HashKeys;
+use crate::maglev::{Maglev, table_size};
+use crate::wire::{Address, Endpoint, Protocol};
+
+/// What a client sends to: a Service's address, port and protocol.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Frontend {
+    /// The virtual IP and the Service's port.
+    pub endpoint: Endpoint,
+    /// TCP and UDP on the same port are two frontends.
+    pub protocol: Protocol,
+}
+
+/// One endpoint that may be picked for new flows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Backend {
+    /// Where the packets go: the Pod's address and target port.
+    pub endpoint: Endpoint,
+    /// Relative share of new flows; 0 takes none.
+    pub weight: u32,
+}
+
+/// The backends behind one frontend.
+pub struct Service {
+    backends: Box<[Backend]>,
+    draining: Box<[Endpoint]>,
+    maglev: Maglev,
+}
+
+impl Service {
+    /// A Service whose new flows spread over `backends`. Flows that already go to an endpoint in
+    /// `draining` may stay there, but no new one is sent to it.
+    ///
+    /// Order and duplicates do not matter: the same set gives the same choices on every node.
+    pub fn new(mut backends: Vec<Backend>, mut draining: Vec<Endpoint>) -> Self {
+        backends.sort_unstable();
+        backends.dedup_by_key(|backend| backend.endpoint);
+        draining.sort_unstable();
+        draining.dedup();
+        let weighted: Vec<_> =
+            backends.iter().map(|backend| (backend.endpoint, backend.weight)).collect();
+        let maglev = Maglev::build(&weighted, table_size(weighted.len()));
+        Self { backends: backends.into(), draining: draining.into(), maglev }
+    }
+
+    /// The endpoints that new flows are spread over, sorted.
+    pub fn backends(&self) -> &[Backend] {
+        &self.backends
+    }
+
+    /// Whether a flow to `endpoint` may go on: it is a backend, or one that drains.
+    pub fn serves(&self, endpoint: &Endpoint) -> bool {
+        self.backends.binary_search_by_key(endpoint, |backend| backend.endpoint).is_ok()
+            || self.draining.binary_search(endpoint).is_ok()
+    }
+
+    /// The backend of a new flow with this hash; `None` when there is none to pick.
+    #[inline]
+    pub fn pick(&self, hash: u64) -> Option<Endpoint> {
+        let index = self.maglev.pick(hash)?;
+        self.backends.get(index).map(|backend| backend.endpoint)
+    }
+}
+
+/// What a [`ServiceTable`] knows of a destination.
+pub enum Lookup<'a> {
+    /// A frontend.
+    Service(&'a Service),
+    /// The address is a virtual IP, but nothing is offered on this port and protocol.
+    UnknownPort,
+    /// Not an address of a Service.
+    NotAService,
+}
+
+/// All frontends. IPv4 and IPv6 addresses never meet here: an [`Address`] is of one family.
+#[derive(Clone, Default)]
+pub struct ServiceTable {
+    frontends: HashTable<(Frontend, Arc<Service>)>,
+    addresses: HashTable<Address>,
+}
+
+impl ServiceTable {
+    /// Builds the table; a frontend that comes twice keeps the first.
+    pub fn new(services: impl IntoIterator<Item = (Frontend, Arc<Service>)>) -> Self {
+        let mut table = Self::default();
+        for (frontend, service) in services {
+            table.insert_address(frontend.endpoint.address);
+            let hash = frontend_hash(&frontend);
+            table
+                .frontends
+                .entry(hash, |(known, _)| *known == frontend, |(known, _)| frontend_hash(known))
+                .or_insert((frontend, service));
+        }
+        table
+    }
+
+    /// Makes `address` a virtual IP even if no port is offered on it: its packets are answered.
+    pub fn insert_address(&mut self, address: Address) {
+        self.addresses
+            .entry(address_hash(&address), |known| *known == address, address_hash)
+            .or_insert(address);
+    }
+
+    /// What stands behind a destination.
+    #[inline]
+    pub fn lookup(&self, frontend: &Frontend) -> Lookup<'_> {
+        match self.frontends.find(frontend_hash(frontend), |(known, _)| known == frontend) {
+            Some((_, service)) => Lookup::Service(service),
+            None if self.contains_address(&frontend.endpoint.address) => Lookup::UnknownPort,
+            None => Lookup::NotAService,
+        }
+    }
+
+    /// Whether `address` is a virtual IP.
+    pub fn contains_address(&self, address: &Address) -> bool {
+        self.addresses.find(address_hash(address), |known| known == address).is_some()
+    }
+
+    /// The virtual IPs, in no order.
+    pub fn addresses(&self) -> impl Iterator<Item = Address> + '_ {
+        self.addresses.iter().copied()
+    }
+
+    /// The frontends and what is behind them, in no order.
+    pub fn frontends(&self) -> impl Iterator<Item = (&Frontend, &Arc<Service>)> {
+        self.frontends.iter().map(|(frontend, service)| (frontend, service))
+    }
+}
+
+#[inline]
+fn frontend_hash(frontend: &Frontend) -> u64 {
+    HashKeys::PUBLIC.endpoint(&frontend.endpoint).wrapping_add(frontend.protocol as u64)
+}
+
+#[inline]
+fn address_hash(address: &Address) -> u64 {
+    HashKeys::PUBLIC.address(address)
+}
