@@ -10,6 +10,8 @@
 //! | [`lab`] | a node and its Pods in network namespaces | all of the above but the engine |
 //! | [`cli`] | what people type and read | all of these |
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that panics has failed"))]
+
 mod admin;
 mod agent;
 mod cli;

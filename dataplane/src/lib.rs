@@ -14,5 +14,9 @@
 pub mod engine;
 pub mod flow;
 pub mod maglev;
+pub mod pipeline;
 pub mod service;
+pub mod steer;
 pub mod wire;
+pub mod worker;
+pub mod xsk;

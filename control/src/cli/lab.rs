@@ -182,6 +182,8 @@ pub(crate) fn run(command: LabCommand) -> anyhow::Result<ExitCode> {
         }
         LabCommand::Ls(args) => print_listing(&listing::list(&site)?, args.output),
         LabCommand::Down => {
+            // Once begun it is finished, also when the shell it was typed into is in the lab.
+            let _deaf = Interrupt::watch();
             let was_up = down::down(&site)?;
             say(if was_up { "the lab is down" } else { "no lab is up" });
             Ok(ExitCode::SUCCESS)

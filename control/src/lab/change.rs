@@ -10,10 +10,12 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 
 use super::admission::{addresses_of, admit, is_host_network};
 use super::interrupt::Interrupt;
+use super::listening::Expected;
 use super::objects::{Kind, Located, Object, ObjectKey};
 use super::report::{Change, Report};
 use super::state::{PodState, State, load_stored, store, unstore};
 use super::{Problem, Result, Site, containers, listening, pod};
+use crate::net::namespace;
 
 /// How long declared ports may take to open.
 const PORTS_OPEN: Duration = Duration::from_secs(10);
@@ -47,23 +49,30 @@ impl<'a> Work<'a> {
         let objects = in_order(objects);
         let services = self.live(Kind::Service, &objects);
         let pods = self.live(Kind::Pod, &objects);
+        let result = self.bring_in_all(objects, &services, &pods);
+        self.state.save(self.site)?;
+        result
+    }
+
+    fn bring_in_all(
+        &mut self,
+        objects: Vec<Located>,
+        services: &HashSet<String>,
+        pods: &HashSet<String>,
+    ) -> Result<()> {
         for mut located in objects {
             self.interrupt.check()?;
             let key = located.object.key();
             let exists = self.stored.contains_key(&key);
-            let live = if key.kind == Kind::Pod { &pods } else { &services };
+            let live = if key.kind == Kind::Pod { pods } else { services };
             let admitted = admit(&mut located.object, exists, &mut self.state, live)
                 .and_then(|()| self.bring_in_one(&key, located.object, &located.file));
-            if key.kind == Kind::Pod {
-                // Its network stands: whoever comes after a crash must know.
-                self.state.save(self.site)?;
-            }
             match admitted {
                 Ok(change) => self.report.changes.push((key, change)),
                 Err(problem) => self.report.problems.push(problem.file(&located.file)),
             }
         }
-        self.state.save(self.site)
+        Ok(())
     }
 
     /// Starts the processes of the Pods that are waiting, and waits for the ports they declare.
@@ -77,8 +86,19 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         self.report.step("starting processes");
+        let started = self.start_all(&waiting);
+        self.state.save(self.site)?;
+        for missing in listening::wait(started?, PORTS_OPEN, self.interrupt)? {
+            let ended = if missing.process.runs() { "" } else { ", and its process has ended" };
+            let message = format!("nobody listens on port {}{ended}", missing.port);
+            self.report.warnings.push(Problem::with_object(missing.container, message));
+        }
+        Ok(())
+    }
+
+    fn start_all(&mut self, waiting: &[(ObjectKey, String)]) -> Result<Vec<Expected>> {
         let mut expected = Vec::new();
-        for (key, file) in &waiting {
+        for (key, file) in waiting {
             self.interrupt.check()?;
             let services = services_of(&self.stored, &key.namespace);
             let Some(Object::Pod(pod)) = self.stored.get(key) else { continue };
@@ -87,14 +107,8 @@ impl<'a> Work<'a> {
             let label = key.to_string();
             expected.extend(containers::start(pod, &label, pod_state, &services, &mut problems)?);
             self.report.problems.extend(problems.into_iter().map(|problem| problem.file(file)));
-            self.state.save(self.site)?;
         }
-        for missing in listening::wait(expected, PORTS_OPEN, self.interrupt)? {
-            let ended = if missing.process.runs() { "" } else { ", and its process has ended" };
-            let message = format!("nobody listens on port {}{ended}", missing.port);
-            self.report.warnings.push(Problem::with_object(missing.container, message));
-        }
-        Ok(())
+        Ok(expected)
     }
 
     /// Takes objects away from the agent. Their Pods are still to be [removed](Self::remove_pods),
@@ -142,7 +156,7 @@ impl<'a> Work<'a> {
     ) -> std::result::Result<Change, Problem> {
         let problem = |error: super::LabError| Problem::with_object(key, error);
         let change = match self.stored.get(key) {
-            Some(old) if *old == object => {
+            Some(old) if *old == object && self.stands(key) => {
                 if key.kind == Kind::Pod {
                     // An earlier command may have been interrupted before this.
                     self.waiting.push((key.clone(), file.to_owned()));
@@ -159,6 +173,11 @@ impl<'a> Work<'a> {
         store(self.site, &object).map_err(problem)?;
         self.stored.insert(key.clone(), object);
         Ok(change)
+    }
+
+    /// Whether what the object needs is there; a Pod's network may have failed to come back.
+    fn stands(&self, key: &ObjectKey) -> bool {
+        key.kind != Kind::Pod || self.state.pods.contains_key(&key.path())
     }
 
     /// Makes the Pod's network, unless it stands and the Pod's specification is the same.
@@ -185,6 +204,12 @@ impl<'a> Work<'a> {
                 .find(|(_, other)| other.network_namespace == network_namespace);
             if let Some((other, _)) = namesake {
                 return Err(format!("its network namespace {network_namespace} is Pod {other}'s"));
+            }
+            if namespace::exists(&network_namespace) {
+                // A command was killed after making it, and before it could say so.
+                let interface = pod::interface_name(&path);
+                pod::remove(self.site, &network_namespace, &interface)
+                    .map_err(|error| error.to_string())?;
             }
             let mtu = self.state.options.mtu;
             pod::create(self.site, &network_namespace, &path, &addresses, mtu)

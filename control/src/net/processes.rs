@@ -20,13 +20,14 @@ pub(crate) fn inside(name: &str) -> Result<Vec<Pid>> {
 }
 
 /// Ends every process inside the named namespaces: SIGTERM, and SIGKILL to those that are left
-/// after `grace`. Names that do not exist are skipped, and so is the caller's own namespace.
+/// after `grace`. Names that do not exist are skipped, and so is one of the machine's own namespace.
+/// The caller itself is spared, the shell it was called from inside is not.
 pub(crate) fn end_all(names: &[String], grace: Duration) -> Result<()> {
-    let own = Identity::of(Path::new("/proc/self/ns/net")).ok();
+    let machine = Identity::of(Path::new("/proc/1/ns/net")).ok();
     let identities: Vec<Identity> = names
         .iter()
         .filter_map(|name| namespace::identity(name).ok())
-        .filter(|identity| Some(*identity) != own)
+        .filter(|identity| Some(*identity) != machine)
         .collect();
     if identities.is_empty() || ended(&identities, Signal::SIGTERM, grace).is_empty() {
         return Ok(());

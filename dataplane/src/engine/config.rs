@@ -26,6 +26,8 @@ pub struct EngineConfig {
     pub host_port: Option<HostPort>,
     /// Worker threads, each pinned to a core of its own while there are enough: 1 to 64.
     pub workers: u32,
+    /// The cores to pin workers to, in order; none for as many as the machine has, from the last.
+    pub cores: Vec<u32>,
     /// How workers wait.
     pub poll: PollMode,
     /// Entries of each ring, a power of two: 64 to 32,768.
@@ -43,6 +45,7 @@ impl Default for EngineConfig {
         Self {
             host_port: Some(HostPort { outer: "mlg0".into(), inner: "mlg1".into() }),
             workers: 1,
+            cores: Vec::new(),
             poll: PollMode::default(),
             ring_size_frames: 4096,
             frames_per_worker: 16384,

@@ -1,64 +1,110 @@
 //! Floor 4: start, attach, publish, read out, stop.
 
 mod config;
+mod error;
+mod pods;
+mod ports;
+mod publish;
+mod start;
 mod status;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
 pub use config::{ConfigError, EngineConfig, HostPort, PollMode};
+pub use error::EngineError;
 pub use status::{EngineStatus, PortStatus, WorkerStatus};
 
 use crate::flow::FlowRecord;
 use crate::service::Snapshot;
+pub use crate::steer::XdpMode;
+use crate::steer::{HostPortLinks, PodLinks, Steering, UplinkLink};
+use crate::worker::{Command, Mailbox};
+use ports::XdpPort;
 
-/// Stand-in.
-#[derive(Debug, thiserror::Error)]
-#[error("not yet")]
-pub struct EngineError;
-
-/// How XDP is attached to a port.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum XdpMode {
-    /// In the driver.
-    Native,
-    /// In the kernel's receive path, for drivers without XDP.
-    Generic,
+/// A running dataplane: workers, sockets and steering programs.
+///
+/// All its calls belong to one control thread, in the network namespace where it was started.
+/// Dropped without [`Engine::stop`], it detaches and ends its workers all the same, but nobody
+/// learns whether all frames came back.
+pub struct Engine {
+    config: EngineConfig,
+    steering: Steering,
+    host_port: Option<HostPortLinks>,
+    pods: HashMap<u32, PodLinks>,
+    uplinks: HashMap<u32, UplinkLink>,
+    ports: HashMap<u32, XdpPort>,
+    mailboxes: Arc<[Mailbox]>,
+    threads: Vec<JoinHandle<()>>,
+    cores: Vec<Option<u32>>,
+    /// Snapshots that a worker may still have; freed here and nowhere else.
+    published: Vec<Arc<Snapshot>>,
+    started: std::time::Instant,
 }
 
-/// A running dataplane: workers, sockets and steering programs. All its calls belong to one
-/// control thread, in the network namespace where it was started.
-pub struct Engine;
-
-#[allow(unused_variables, clippy::todo, missing_docs, clippy::result_unit_err)]
 impl Engine {
-    pub fn start(config: &EngineConfig) -> Result<Self, EngineError> {
-        todo!()
+    /// Up to `limit` of the tracked flows.
+    pub fn flows(&self, limit: usize) -> Vec<FlowRecord> {
+        let mut flows = Vec::new();
+        for mailbox in self.mailboxes.iter() {
+            let (sender, records) = crossbeam::channel::bounded(limit - flows.len());
+            mailbox.send(Command::Flows(sender));
+            flows.extend(records.iter().take(limit - flows.len()));
+            if flows.len() == limit {
+                break;
+            }
+        }
+        flows
     }
-    /// Attaches the steering programs to the node's end of a Pod's veth (by interface index).
-    pub fn attach_pod(&mut self, interface: u32) -> Result<(), EngineError> {
-        todo!()
+
+    /// The time that flows are stamped with: since the engine's start, in milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
     }
-    /// Forgets it (no error when the interface has gone already).
-    pub fn detach_pod(&mut self, interface: u32) {
-        todo!()
+
+    /// Detaches everything, ends the workers, and makes sure that all frames came back.
+    ///
+    /// # Errors
+    /// When a port would not be given back, or frames are missing.
+    pub fn stop(mut self) -> Result<(), EngineError> {
+        self.detach_all();
+        let mut first_error = None;
+        for (worker, mailbox) in self.mailboxes.iter().enumerate() {
+            let (sender, answer) = crossbeam::channel::bounded(1);
+            mailbox.send(Command::Stop(sender));
+            let stopped = answer.recv().map_err(|_| EngineError::WorkerGone { worker })?;
+            let missing = stopped.frames_total - stopped.frames_available;
+            let leak = (missing > 0).then_some(EngineError::FramesLost { worker, missing });
+            let errors = stopped.errors.into_iter().map(EngineError::Socket).chain(leak);
+            first_error = first_error.or(errors.take(1).next());
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        first_error.map_or(Ok(()), Err)
     }
-    pub fn attach_port(&mut self, interface: &str, mode: XdpMode) -> Result<PortStatus, EngineError> {
-        todo!()
+
+    /// Gives all traffic back to the kernel's own paths. Ports first: their sockets are still
+    /// there for what is on its way.
+    fn detach_all(&mut self) {
+        self.pods.clear();
+        self.uplinks.clear();
+        self.host_port = None;
+        for port in self.ports.values_mut() {
+            port.detach();
+        }
     }
-    pub fn detach_port(&mut self, interface: &str) -> Result<(), EngineError> {
-        todo!()
-    }
-    /// Puts the snapshot in force; its `generation` is set here. Returns the generation. In force
-    /// means: VIP map filled and every worker has taken it, or will before its next packet.
-    pub fn publish(&mut self, snapshot: Snapshot) -> Result<u32, EngineError> {
-        todo!()
-    }
-    pub fn status(&self) -> EngineStatus {
-        todo!()
-    }
-    /// Up to `limit` tracked flows.
-    pub fn flows(&mut self, limit: usize) -> Vec<FlowRecord> {
-        todo!()
-    }
-    pub fn stop(self) -> Result<(), EngineError> {
-        todo!()
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.detach_all();
+        for mailbox in self.mailboxes.iter() {
+            mailbox.send(Command::Stop(crossbeam::channel::bounded(1).0));
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
     }
 }

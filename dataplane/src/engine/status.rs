@@ -1,3 +1,9 @@
+use super::Engine;
+use crate::pipeline::Counters;
+use crate::steer::XdpMode;
+use crate::worker::{Command, PortReport};
+use crate::xsk::CopyMode;
+
 /// What an engine can tell of itself at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct EngineStatus {
@@ -22,8 +28,8 @@ pub struct WorkerStatus {
     pub flows: u64,
     /// Connections it can track.
     pub flow_capacity: u64,
-    /// Every verdict and drop reason: (name, packets).
-    pub counters: Vec<(&'static str, u64)>,
+    /// Every verdict, drop reason and flow event: (name, how often).
+    pub counters: Vec<(String, u64)>,
 }
 
 /// One queue of a port.
@@ -37,6 +43,68 @@ pub struct PortStatus {
     pub xdp: &'static str,
     /// `copy` or `zero-copy`: what it became.
     pub copy: &'static str,
-    /// What the kernel counted at the socket: (name, packets).
+    /// What the kernel and the worker counted at the socket: (name, how often).
     pub counters: Vec<(&'static str, u64)>,
+}
+
+impl PortStatus {
+    pub(super) fn new(interface: &str, queue: u32, mode: XdpMode, copy: CopyMode) -> Self {
+        Self {
+            interface: interface.to_owned(),
+            queue,
+            xdp: match mode {
+                XdpMode::Native => "native",
+                XdpMode::Generic => "generic",
+            },
+            copy: match copy {
+                CopyMode::Copy => "copy",
+                CopyMode::ZeroCopy => "zero-copy",
+            },
+            counters: Vec::new(),
+        }
+    }
+}
+
+impl Engine {
+    /// What the engine can tell of itself now. Costs each worker a moment.
+    pub fn status(&self) -> EngineStatus {
+        let mut status = EngineStatus {
+            generation: self.generation(),
+            steering: self.steering.counters().unwrap_or_default(),
+            ..EngineStatus::default()
+        };
+        for (number, mailbox) in self.mailboxes.iter().enumerate() {
+            status.workers.push(WorkerStatus {
+                worker: number as u32,
+                core: self.cores[number],
+                flows: mailbox.flows(),
+                flow_capacity: self.config.flow_capacity.into(),
+                counters: Counters::names().zip(mailbox.counters()).collect(),
+            });
+            let (sender, reports) = crossbeam::channel::bounded(self.ports.len() + 1);
+            mailbox.send(Command::Ports(sender));
+            status.ports.extend(reports.iter().map(|report| self.port_status(number, &report)));
+        }
+        status
+    }
+
+    fn port_status(&self, worker: usize, report: &PortReport) -> PortStatus {
+        let port = self.ports.values().find(|port| port.name == report.interface);
+        let mode = port.map_or(XdpMode::Native, |port| port.mode);
+        let (kernel, worker_side) = (&report.kernel, &report.worker);
+        let counters = vec![
+            ("rx_dropped", kernel.rx_dropped),
+            ("rx_ring_full", kernel.rx_ring_full),
+            ("rx_fill_ring_empty", kernel.rx_fill_ring_empty_descs),
+            ("rx_invalid", kernel.rx_invalid_descs),
+            ("tx_invalid", kernel.tx_invalid_descs),
+            ("kicks", worker_side.kicks),
+            ("kicks_busy", worker_side.kicks_busy),
+            ("kicks_no_buffers", worker_side.kicks_no_buffers),
+            ("kicks_net_down", worker_side.kicks_net_down),
+            ("kicks_failed", worker_side.kicks_failed),
+        ];
+        let status = PortStatus::new(&report.interface, worker as u32, mode, report.copy_mode);
+        PortStatus { counters, ..status }
+    }
 }

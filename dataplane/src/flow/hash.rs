@@ -4,7 +4,7 @@
 //! neighbouring addresses, so it mixes. It folds 64 × 64 → 128 bit products, as wyhash does,
 //! because that is cheap here and can be written in BPF with four 32-bit products.
 
-use crate::wire::{Endpoint, Tuple};
+use crate::wire::{Address, Endpoint, Tuple};
 
 /// The secret words of the hash: the same in all workers and in the steering programs of one
 /// engine, drawn anew at each start.
@@ -50,9 +50,13 @@ impl HashKeys {
     /// Hashes one endpoint to 64 bits.
     #[inline]
     pub fn endpoint(&self, endpoint: &Endpoint) -> u64 {
-        let k = &self.0;
-        let address = fold(endpoint.address.high() ^ k[0], endpoint.address.low() ^ k[1]);
-        fold(address ^ endpoint.port as u64 ^ k[6], k[7])
+        fold(self.address(&endpoint.address) ^ endpoint.port as u64 ^ self.0[6], self.0[7])
+    }
+
+    /// Hashes an address to 64 bits.
+    #[inline]
+    pub fn address(&self, address: &Address) -> u64 {
+        fold(address.high() ^ self.0[0], address.low() ^ self.0[1])
     }
 
     /// The worker, of `workers`, that owns all flows of this client. Both directions of a
@@ -60,7 +64,7 @@ impl HashKeys {
     /// destination on the way back.
     #[inline]
     pub fn worker_of(&self, client: &Endpoint, workers: u32) -> u32 {
-        ((self.endpoint(client) >> 32) * workers as u64 >> 32) as u32
+        (((self.endpoint(client) >> 32) * workers as u64) >> 32) as u32
     }
 }
 
@@ -73,7 +77,6 @@ const fn fold(a: u64, b: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Address;
 
     #[test]
     fn even_ports_and_neighbouring_clients_spread_over_workers() {

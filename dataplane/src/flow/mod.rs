@@ -1,7 +1,29 @@
 //! Floor 1: what is known of each connection.
+//!
+//! [`FlowTable`] is made of an array of entries, two cache lines each, and three arrays beside
+//! it: an index from tuple hashes to entries, deadlines for the sweep, and the lists that say who
+//! gives way when the table is full. A packet of an established flow touches one line of the
+//! index and the entry's two, nothing else.
+//!
+//! [`Fingerprints`] tells the steering programs which packets belong to a flow.
 
+mod config;
+mod deadline;
+mod entries;
+mod eviction;
+mod fingerprints;
 mod hash;
-mod record;
+mod index;
+mod key;
+mod ports;
+mod records;
+mod state;
+mod table;
 
+pub use config::{FlowConfig, FlowConfigError, MAX_CAPACITY_FLOWS, Timeouts};
+pub use fingerprints::{Fingerprints, FingerprintsError, FingerprintsFull, FingerprintsMemory};
 pub use hash::HashKeys;
-pub use record::FlowRecord;
+pub use key::{Direction, FlowId, Hit, NewFlow};
+pub use records::FlowRecord;
+pub use state::State;
+pub use table::{FlowTable, Refused, RemovalReason, Removed};

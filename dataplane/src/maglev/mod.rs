@@ -1,19 +1,13 @@
 //! Floor 1: Maglev lookup tables.
+//!
+//! After D. E. Eisenbud et al., *Maglev: A Fast and Reliable Software Network Load Balancer*,
+//! NSDI 2016, section 3.4: each backend has its own permutation of the table's slots and takes,
+//! in turns, the first of them that is free. The table depends on the set of backends alone, so
+//! every node and every restart builds the same; and one backend's coming or going leaves nearly
+//! all other slots as they were, as long as the table keeps its size.
 
-use crate::wire::Endpoint;
+mod size;
+mod table;
 
-/// Stand-in until the table lands.
-pub struct Maglev;
-
-impl Maglev {
-    pub fn build(_backends: &[(Endpoint, u32)], _size: usize) -> Self {
-        Self
-    }
-    pub fn pick(&self, _hash: u64) -> Option<usize> {
-        None
-    }
-}
-
-pub fn table_size(_backends: usize) -> usize {
-    1009
-}
+pub use size::{MAX_BACKENDS, table_size};
+pub use table::Maglev;

@@ -1,7 +1,7 @@
 use hashbrown::HashTable;
 
 use crate::flow::HashKeys;
-use crate::wire::{Address, Endpoint, MacAddress};
+use crate::wire::{Address, MacAddress};
 
 /// How a packet reaches an address from this node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +56,16 @@ impl ForwardingTable {
         self.hops.find(hash(address), |(known, _)| known == address).map(|(_, hop)| hop)
     }
 
+    /// The Ethernet address of the Pod behind an interface, all zero if it is not known. Walks the
+    /// whole table.
+    pub fn mac_behind(&self, interface: u32) -> MacAddress {
+        let mut macs = self.hops.iter().filter_map(|(_, hop)| match hop {
+            NextHop::Pod { interface: behind, mac, .. } if *behind == interface => Some(*mac),
+            _ => None,
+        });
+        macs.next().unwrap_or_default()
+    }
+
     /// All entries, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &(Address, NextHop)> {
         self.hops.iter()
@@ -64,5 +74,5 @@ impl ForwardingTable {
 
 #[inline]
 fn hash(address: &Address) -> u64 {
-    HashKeys::PUBLIC.endpoint(&Endpoint { address: *address, port: 0 })
+    HashKeys::PUBLIC.address(address)
 }

@@ -1,3 +1,5 @@
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use super::{ForwardingTable, ServiceTable};
 use crate::wire::Address;
 
@@ -29,7 +31,18 @@ impl Masquerade {
     }
 }
 
+impl Default for Masquerade {
+    /// Link-local and unique-local addresses that nobody else is likely to have chosen.
+    fn default() -> Self {
+        Self {
+            ipv4: Ipv4Addr::new(169, 254, 77, 1).into(),
+            ipv6: Ipv6Addr::new(0xfd00, 0x6d61, 0x676c, 0, 0, 0, 0, 1).into(),
+        }
+    }
+}
+
 /// All that workers know of Services and of the node, swapped as one value.
+#[derive(Default)]
 pub struct Snapshot {
     /// Counts publications; set by the engine.
     pub generation: u32,

@@ -1,0 +1,226 @@
+//! All that is kept of flows, one cache line each, or two.
+//!
+//! With a million flows a packet's cost is the lines that it touches. The first line has all that
+//! an IPv4 packet needs. The second has the upper 96 bits of addresses, which only flows with an
+//! IPv6 address have (*wide* ones), and what is touched every four billion packets.
+//!
+//! Endpoints stand in the order client, service, backend, translated: a direction's tuple then
+//! starts at `2 * direction`, and what it becomes ends at `3 - 2 * direction`, with no branch.
+
+use prefetch_index::prefetch_index;
+
+use crate::wire::{Address, Endpoint, Protocol, Tuple};
+
+use super::key::{Direction, FlowId, NewFlow};
+use super::state::State;
+
+const CLIENT: usize = 0;
+const SERVICE: usize = 1;
+const BACKEND: usize = 2;
+const TRANSLATED: usize = 3;
+
+/// The first line of a flow.
+#[derive(Clone)]
+#[repr(C, align(64))]
+pub(super) struct Entry {
+    /// The lower 32 bits of the addresses.
+    lower: [u32; 4],
+    ports: [u16; 4],
+    pub(super) generation: u32,
+    protocol: Protocol,
+    pub(super) state: State,
+    is_wide: bool,
+    /// The first millisecond in which the flow is no more, unless a packet comes before.
+    pub(super) expires_ms: u64,
+    /// By direction, the lower 32 bits.
+    packets: [u32; 2],
+    /// By direction.
+    bytes: [u64; 2],
+}
+
+const _: () = assert!(size_of::<Entry>() == 64);
+
+/// The second line of a flow.
+#[derive(Clone, Default)]
+#[repr(C, align(64))]
+struct Upper {
+    /// Bits 64 and up of the addresses.
+    high: [u64; 4],
+    /// Bits 32 to 63 of the addresses.
+    middle: [u32; 4],
+    /// By direction, the upper 32 bits.
+    packets: [u32; 2],
+}
+
+const _: () = assert!(size_of::<Upper>() == 64);
+
+/// What stands where there is no flow.
+const VACANT: Entry = Entry {
+    lower: [0; 4],
+    ports: [0; 4],
+    generation: 0,
+    protocol: Protocol::Tcp,
+    state: State::CloseUnreplied,
+    is_wide: false,
+    expires_ms: 0,
+    packets: [0; 2],
+    bytes: [0; 2],
+};
+
+/// Packets and bytes of one direction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Counted {
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+}
+
+/// The entries of a table.
+pub(super) struct Entries {
+    entries: Box<[Entry]>,
+    uppers: Box<[Upper]>,
+}
+
+impl Entries {
+    pub(super) fn new(capacity_flows: u32) -> Self {
+        Self {
+            entries: vec![VACANT; capacity_flows as usize].into(),
+            uppers: vec![Upper::default(); capacity_flows as usize].into(),
+        }
+    }
+
+    pub(super) fn capacity(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
+    #[inline]
+    pub(super) fn get(&self, id: FlowId) -> &Entry {
+        &self.entries[id.index()]
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, id: FlowId) -> &mut Entry {
+        &mut self.entries[id.index()]
+    }
+
+    /// Writes a flow over whatever stood there, nothing counted yet.
+    pub(super) fn write(&mut self, id: FlowId, new: &NewFlow, state: State, expires_ms: u64) {
+        let ends = [new.client, new.service, new.backend, new.translated];
+        let is_wide = is_wide(new);
+        self.entries[id.index()] = Entry {
+            lower: ends.map(|end| end.address.v4_bits()),
+            ports: ends.map(|end| end.port),
+            generation: new.generation,
+            protocol: new.protocol,
+            state,
+            is_wide,
+            expires_ms,
+            packets: [0; 2],
+            bytes: [0; 2],
+        };
+        self.uppers[id.index()] = Upper {
+            high: ends.map(|end| end.address.high()),
+            middle: ends.map(|end| (end.address.low() >> 32) as u32),
+            packets: [0; 2],
+        };
+    }
+
+    #[inline]
+    pub(super) fn count(&mut self, id: FlowId, direction: Direction, bytes: u32) {
+        let entry = &mut self.entries[id.index()];
+        let (packets, carry) = entry.packets[direction as usize].overflowing_add(1);
+        entry.packets[direction as usize] = packets;
+        entry.bytes[direction as usize] += u64::from(bytes);
+        if carry {
+            self.uppers[id.index()].packets[direction as usize] += 1;
+        }
+    }
+
+    pub(super) fn counted(&self, id: FlowId, direction: Direction) -> Counted {
+        let (entry, upper) = (&self.entries[id.index()], &self.uppers[id.index()]);
+        let [lower, upper] = [entry.packets, upper.packets].map(|half| half[direction as usize]);
+        Counted {
+            packets: u64::from(upper) << 32 | u64::from(lower),
+            bytes: entry.bytes[direction as usize],
+        }
+    }
+
+    #[inline]
+    fn end(&self, id: FlowId, at: usize) -> Endpoint {
+        let entry = &self.entries[id.index()];
+        let (lower, port) = (entry.lower[at], entry.ports[at]);
+        let address = if entry.is_wide {
+            let upper = &self.uppers[id.index()];
+            let low = u64::from(upper.middle[at]) << 32 | u64::from(lower);
+            Address::from_v6_bits(u128::from(upper.high[at]) << 64 | u128::from(low))
+        } else {
+            Address::from_v4_bits(lower)
+        };
+        Endpoint { address, port }
+    }
+
+    #[inline]
+    pub(super) fn client(&self, id: FlowId) -> Endpoint {
+        self.end(id, CLIENT)
+    }
+
+    #[inline]
+    pub(super) fn service(&self, id: FlowId) -> Endpoint {
+        self.end(id, SERVICE)
+    }
+
+    #[inline]
+    pub(super) fn backend(&self, id: FlowId) -> Endpoint {
+        self.end(id, BACKEND)
+    }
+
+    #[inline]
+    pub(super) fn translated(&self, id: FlowId) -> Endpoint {
+        self.end(id, TRANSLATED)
+    }
+
+    #[inline]
+    pub(super) fn protocol(&self, id: FlowId) -> Protocol {
+        self.get(id).protocol
+    }
+
+    #[inline]
+    pub(super) fn is_wide(&self, id: FlowId) -> bool {
+        self.get(id).is_wide
+    }
+
+    /// The tuple of packets in this direction, as they arrive.
+    #[inline]
+    pub(super) fn tuple(&self, id: FlowId, direction: Direction) -> Tuple {
+        let first = 2 * direction as usize;
+        Tuple {
+            source: self.end(id, first),
+            destination: self.end(id, first + 1),
+            protocol: self.protocol(id),
+        }
+    }
+
+    /// The tuple of packets in this direction, as they leave.
+    #[inline]
+    pub(super) fn translation(&self, id: FlowId, direction: Direction) -> Tuple {
+        let last = 3 - 2 * direction as usize;
+        Tuple {
+            source: self.end(id, last),
+            destination: self.end(id, last - 1),
+            protocol: self.protocol(id),
+        }
+    }
+
+    /// Asks the processor for the lines that a packet of a flow needs.
+    #[inline]
+    pub(super) fn prefetch(&self, id: FlowId, is_wide: bool) {
+        prefetch_index(&self.entries, id.index());
+        if is_wide {
+            prefetch_index(&self.uppers, id.index());
+        }
+    }
+}
+
+/// Whether any of the flow's addresses needs more than 32 bits.
+pub(super) fn is_wide(new: &NewFlow) -> bool {
+    [new.client, new.service, new.backend, new.translated].iter().any(|end| !end.address.is_ipv4())
+}

@@ -1,0 +1,106 @@
+use super::{DropReason, Verdict};
+use crate::wire::Malformed;
+
+/// Flows and verdicts that are not drops.
+const EVENTS: [&str; 7] = [
+    "forwarded",
+    "answered",
+    "to_kernel",
+    "handed_over",
+    "flows_opened",
+    "flows_expired",
+    "flows_evicted",
+];
+
+/// All counters of a worker.
+pub const COUNTERS: usize = EVENTS.len() + DropReason::NAMED.len() + Malformed::ALL.len();
+
+/// What happened to flows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FlowEvent {
+    /// A new one was entered.
+    Opened = 4,
+    /// It was silent for too long.
+    Expired = 5,
+    /// It made place for a new one.
+    Evicted = 6,
+}
+
+/// Plain integers that one worker owns: one for every verdict, every drop reason and every way to
+/// be malformed.
+pub struct Counters([u64; COUNTERS]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([0; COUNTERS])
+    }
+}
+
+impl Counters {
+    /// The names, in the order of [`Counters::values`].
+    pub fn names() -> impl Iterator<Item = String> {
+        let malformed = Malformed::ALL.iter().map(|reason| format!("malformed_{reason}"));
+        let named = DropReason::NAMED.iter().map(|(_, name)| (*name).to_owned());
+        EVENTS.iter().map(|name| (*name).to_owned()).chain(named).chain(malformed)
+    }
+
+    /// The values.
+    pub fn values(&self) -> &[u64; COUNTERS] {
+        &self.0
+    }
+
+    /// Counts one packet's verdict.
+    #[inline]
+    pub fn count(&mut self, verdict: Verdict) {
+        let index = match verdict {
+            Verdict::Forward(_) => 0,
+            Verdict::Answer(_) => 1,
+            Verdict::Kernel(_) => 2,
+            Verdict::HandOver(_) => 3,
+            Verdict::Drop(reason) => drop_index(reason),
+        };
+        self.0[index] += 1;
+    }
+
+    /// Counts what happened to a flow.
+    #[inline]
+    pub fn count_flow(&mut self, event: FlowEvent) {
+        self.0[event as usize] += 1;
+    }
+}
+
+#[cold]
+fn drop_index(reason: DropReason) -> usize {
+    if let DropReason::Malformed(malformed) = reason {
+        return EVENTS.len() + DropReason::NAMED.len() + malformed as usize;
+    }
+    let at = DropReason::NAMED.iter().position(|(named, _)| *named == reason);
+    EVENTS.len() + at.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verdict_has_a_counter_of_its_own() {
+        let via = crate::pipeline::Via::HostPort;
+        let mut verdicts = vec![
+            Verdict::Forward(via),
+            Verdict::Answer(via),
+            Verdict::Kernel(via),
+            Verdict::HandOver(1),
+        ];
+        verdicts.extend(DropReason::NAMED.iter().map(|(reason, _)| Verdict::Drop(*reason)));
+        verdicts.extend(
+            Malformed::ALL.iter().map(|reason| Verdict::Drop(DropReason::Malformed(*reason))),
+        );
+        let mut counters = Counters::default();
+        for verdict in &verdicts {
+            counters.count(*verdict);
+        }
+        let counted = counters.values().iter().filter(|value| **value == 1).count();
+        assert_eq!(counted, verdicts.len());
+        assert_eq!(Counters::names().count(), COUNTERS);
+    }
+}

@@ -1,0 +1,112 @@
+use super::{Context, Packet, Pipeline, Verdict, forget, route::Route};
+use crate::flow::{Direction, Hit};
+use crate::service::{Frontend, Lookup, Snapshot};
+use crate::wire::{Endpoint, Headers, IcmpAnswer, Protocol, Tuple, translate};
+
+impl Pipeline {
+    /// A packet of a known flow: count it, translate it, send it on.
+    #[inline]
+    pub(super) fn established(
+        &mut self,
+        packet: &mut Packet<'_>,
+        headers: &Headers,
+        hit: Hit,
+        context: &Context<'_>,
+    ) -> Verdict {
+        let to = self.flows.translation(hit.id, hit.direction);
+        let bytes = headers.end - headers.network_offset;
+        let flags = headers.tcp_flags.bits();
+        self.flows.advance(hit.id, hit.direction, flags, bytes.into(), context.now_ms);
+        self.forward(packet, headers, &to, hit.direction, context)
+    }
+
+    /// Translates a packet and sends it on, or tells its sender why that cannot be.
+    #[inline]
+    pub(super) fn forward(
+        &mut self,
+        packet: &mut Packet<'_>,
+        headers: &Headers,
+        to: &Tuple,
+        direction: Direction,
+        context: &Context<'_>,
+    ) -> Verdict {
+        let masqueraded =
+            direction == Direction::Forward && to.source.address != headers.tuple.source.address;
+        let route = Route::to(&to.destination.address, direction, masqueraded, context);
+        if let Some(mtu) = route.mtu() {
+            if headers.end - headers.network_offset > mtu {
+                return self.answer_icmp(packet, headers, IcmpAnswer::TooBig { mtu }, context);
+            }
+            if headers.time_to_live <= 1 {
+                return self.answer_icmp(packet, headers, IcmpAnswer::TimeExceeded, context);
+            }
+        }
+        translate(packet.bytes_mut(), headers, to);
+        match self.send(packet, route, headers.network_offset) {
+            Ok(via) => Verdict::Forward(via),
+            Err(reason) => Verdict::Drop(reason),
+        }
+    }
+
+    /// Whether the flow that a packet belongs to goes on. If not, it has been removed, and the
+    /// packet opens a new one.
+    #[inline]
+    pub(super) fn is_current(&mut self, hit: Hit, headers: &Headers, snapshot: &Snapshot) -> bool {
+        let over = match headers.tuple.protocol {
+            Protocol::Tcp => {
+                let flags = headers.tcp_flags;
+                flags.syn() && !flags.ack() && self.is_reopened(hit, headers, snapshot)
+            }
+            Protocol::Udp => {
+                self.flows.generation(hit.id) != snapshot.generation
+                    && self.is_stranded(hit, headers, snapshot)
+            }
+        };
+        if over {
+            let removed = self.flows.remove(hit.id);
+            forget(&mut self.fingerprints, &mut self.counters, &removed);
+        }
+        !over
+    }
+
+    /// A client's SYN opens a new connection if the old one is closing, or if the old one never
+    /// got an answer from a backend that is gone.
+    #[cold]
+    fn is_reopened(&self, hit: Hit, headers: &Headers, snapshot: &Snapshot) -> bool {
+        if hit.direction == Direction::Reply {
+            return false;
+        }
+        self.flows.accepts_new_syn(hit.id)
+            || self.flows.is_unreplied(hit.id)
+                && !serves(snapshot, headers.tuple, self.backend_of(hit))
+    }
+
+    /// UDP has no end of its own: a flow whose backend is gone would talk to nobody as long as its
+    /// client keeps its port. Looked at once a flow and snapshot, when the client sends: replies of
+    /// a backend that is gone still reach the client who asked for them.
+    #[cold]
+    fn is_stranded(&mut self, hit: Hit, headers: &Headers, snapshot: &Snapshot) -> bool {
+        if hit.direction == Direction::Reply {
+            return false;
+        }
+        let stranded = !serves(snapshot, headers.tuple, self.backend_of(hit));
+        if !stranded {
+            self.flows.set_generation(hit.id, snapshot.generation);
+        }
+        stranded
+    }
+
+    fn backend_of(&self, hit: Hit) -> Endpoint {
+        self.flows.translation(hit.id, Direction::Forward).destination
+    }
+}
+
+/// Whether `backend` may go on serving flows with this forward tuple. A Service without any
+/// backend keeps what it has: it may only be on its way from one set to the next.
+fn serves(snapshot: &Snapshot, forward: Tuple, backend: Endpoint) -> bool {
+    let frontend = Frontend { endpoint: forward.destination, protocol: forward.protocol };
+    match snapshot.services.lookup(&frontend) {
+        Lookup::Service(service) => service.backends().is_empty() || service.serves(&backend),
+        Lookup::UnknownPort | Lookup::NotAService => false,
+    }
+}

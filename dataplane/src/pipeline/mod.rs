@@ -1,0 +1,255 @@
+//! Floor 2: a batch of packets, one snapshot and one flow table in; verdicts out. No I/O, no
+//! clock.
+//!
+//! Stages of a packet, the fastest and most frequent first:
+//!
+//! 1. parse, hash, prefetch (the whole batch, before the first lookup)
+//! 2. flow lookup → translate → out ([`established`])
+//! 3. Service lookup → Maglev pick → new flow → translate → out ([`open`])
+//! 4. answers: TCP reset, ICMP error, echo reply ([`answer`])
+//! 5. ICMP errors about tracked flows ([`icmp`])
+//!
+//! [`route`] decides on which device, and how, a packet leaves.
+
+mod answer;
+mod counters;
+mod established;
+mod icmp;
+mod open;
+mod packet;
+mod route;
+mod verdict;
+
+use arrayvec::ArrayVec;
+
+pub use counters::{COUNTERS, Counters, FlowEvent};
+pub use packet::{BATCH, Ingress, Packet};
+pub use verdict::{DropReason, Verdict, Via};
+
+use crate::flow::{Fingerprints, FlowTable, RemovalReason, Removed};
+use crate::service::Snapshot;
+use crate::wire::{Endpoint, Headers, Parsed, WayIn, finish_checksum, parse, read_message};
+use answer::AnswerLimit;
+
+/// Places of the flow table that each batch looks at for expired flows.
+const EXPIRY_BUDGET_ENTRIES: usize = 1024;
+
+/// What makes one worker's pipeline different from another's.
+#[derive(Clone, Copy, Debug)]
+pub struct PipelineConfig {
+    /// This worker.
+    pub worker: u32,
+    /// All workers.
+    pub workers: u32,
+    /// Whether there is a host port to leave through.
+    pub host_port: bool,
+}
+
+/// One worker's state: its flows, what the steering programs know of them, its counters.
+pub struct Pipeline {
+    config: PipelineConfig,
+    flows: FlowTable,
+    fingerprints: Fingerprints,
+    counters: Counters,
+    answers: AnswerLimit,
+}
+
+/// How a packet came, as far as the way out depends on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Origin {
+    Host(WayIn),
+    Port(u32),
+}
+
+/// What the way of one packet depends on, beside its bytes.
+struct Context<'a> {
+    origin: Origin,
+    snapshot: &'a Snapshot,
+    now_ms: u64,
+}
+
+/// A packet after its first stage.
+enum Staged {
+    Transport {
+        headers: Headers,
+        hash: u64,
+        origin: Origin,
+    },
+    /// Parsed again when its turn comes: it is rare, and what there is to know of it is large.
+    Other {
+        origin: Origin,
+    },
+    Decided(Verdict),
+}
+
+impl Pipeline {
+    /// A pipeline without flows.
+    pub fn new(config: PipelineConfig, flows: FlowTable, fingerprints: Fingerprints) -> Self {
+        Self {
+            config,
+            flows,
+            fingerprints,
+            counters: Counters::default(),
+            answers: AnswerLimit::default(),
+        }
+    }
+
+    /// Processes a batch: each packet is changed in place, and gets one verdict, in order.
+    /// `now_ms` is the time since the engine's start.
+    pub fn process(
+        &mut self,
+        packets: &mut [Packet<'_>],
+        snapshot: &Snapshot,
+        now_ms: u64,
+        verdicts: &mut ArrayVec<Verdict, BATCH>,
+    ) {
+        let mut staged = ArrayVec::<Staged, BATCH>::new();
+        for packet in packets.iter_mut().take(BATCH) {
+            staged.push(self.stage(packet));
+        }
+        for stage in &staged {
+            if let Staged::Transport { hash, .. } = stage {
+                self.flows.prefetch_entry(*hash);
+            }
+        }
+        for (packet, stage) in packets.iter_mut().zip(&staged) {
+            let verdict = match stage {
+                Staged::Transport { headers, hash, origin } => {
+                    let context = Context { origin: *origin, snapshot, now_ms };
+                    self.transport(packet, headers, *hash, &context)
+                }
+                Staged::Other { origin } => {
+                    let context = Context { origin: *origin, snapshot, now_ms };
+                    self.other(packet, &context)
+                }
+                Staged::Decided(verdict) => *verdict,
+            };
+            self.counters.count(verdict);
+            verdicts.push(verdict);
+        }
+    }
+
+    /// Forgets flows that have been silent for too long, a bounded part of the table a call.
+    pub fn expire(&mut self, now_ms: u64) {
+        let Self { flows, fingerprints, counters, .. } = self;
+        flows.expire(now_ms, EXPIRY_BUDGET_ENTRIES, |removed| {
+            forget(fingerprints, counters, removed);
+        });
+    }
+
+    /// The flow table, to be read.
+    pub fn flows(&self) -> &FlowTable {
+        &self.flows
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Counts the end of a packet that could not be sent, or handed over, after its verdict.
+    pub fn count_drop(&mut self, reason: DropReason) {
+        self.counters.count(Verdict::Drop(reason));
+    }
+
+    /// Parses, and asks the processor for the first thing that the flow lookup will read.
+    #[inline(always)]
+    fn stage(&mut self, packet: &mut Packet<'_>) -> Staged {
+        let parsed = match parse(packet.bytes()) {
+            Ok(parsed) => parsed,
+            Err(malformed) => {
+                return Staged::Decided(Verdict::Drop(DropReason::Malformed(malformed)));
+            }
+        };
+        let origin = match packet.ingress {
+            Ingress::HostPort => match read_message(packet.bytes()) {
+                Some(way_in) => Origin::Host(way_in),
+                None => return Staged::Decided(Verdict::Drop(DropReason::NoMessage)),
+            },
+            Ingress::Port { interface } => {
+                if let Parsed::Transport(headers) = &parsed {
+                    // A veth that plays a NIC hands frames over with unfinished sums.
+                    finish_checksum(packet.bytes_mut(), headers);
+                }
+                Origin::Port(interface)
+            }
+        };
+        match parsed {
+            Parsed::Transport(headers) => {
+                let hash = self.flows.keys().tuple(&headers.tuple);
+                self.flows.prefetch_bucket(hash);
+                Staged::Transport { headers, hash, origin }
+            }
+            _ => Staged::Other { origin },
+        }
+    }
+
+    /// A TCP or UDP packet.
+    #[inline]
+    fn transport(
+        &mut self,
+        packet: &mut Packet<'_>,
+        headers: &Headers,
+        hash: u64,
+        context: &Context<'_>,
+    ) -> Verdict {
+        let Self { flows, fingerprints, counters, .. } = self;
+        let hit = flows.lookup(&headers.tuple, hash, context.now_ms, |removed| {
+            forget(fingerprints, counters, removed);
+        });
+        if let Some(hit) = hit
+            && self.is_current(hit, headers, context.snapshot)
+        {
+            return self.established(packet, headers, hit, context);
+        }
+        self.open(packet, headers, context)
+    }
+
+    /// What is neither TCP nor UDP, or has no ports.
+    #[cold]
+    fn other(&mut self, packet: &mut Packet<'_>, context: &Context<'_>) -> Verdict {
+        let parsed = match parse(packet.bytes()) {
+            Ok(parsed) => parsed,
+            Err(malformed) => return Verdict::Drop(DropReason::Malformed(malformed)),
+        };
+        let (destination, reason) = match &parsed {
+            Parsed::IcmpError(error) => {
+                return self.icmp_error(packet, error, context);
+            }
+            Parsed::EchoRequest(echo)
+                if context.snapshot.services.contains_address(&echo.destination) =>
+            {
+                return self.answer_echo(packet, echo, context);
+            }
+            Parsed::EchoRequest(echo) => (echo.destination, DropReason::UnknownFlow),
+            Parsed::LaterFragment { destination, .. } => (*destination, DropReason::LaterFragment),
+            Parsed::OtherIp { destination, .. } => (*destination, DropReason::UnsupportedProtocol),
+            Parsed::NotIp | Parsed::Transport(_) => return Verdict::Drop(DropReason::NotIp),
+        };
+        if context.snapshot.services.contains_address(&destination) {
+            return Verdict::Drop(reason);
+        }
+        self.give_back(packet, context)
+    }
+
+    /// The worker that owns this client's flows, if it is not this one and the packet may still
+    /// be handed over.
+    fn other_owner(&self, packet: &Packet<'_>, client: &Endpoint) -> Option<u32> {
+        if self.config.workers == 1 || packet.handed_over {
+            return None;
+        }
+        let owner = self.flows.keys().worker_of(client, self.config.workers);
+        (owner != self.config.worker).then_some(owner)
+    }
+}
+
+/// Takes note of a flow that left the table: its fingerprint is cleared before its place is used
+/// again.
+fn forget(fingerprints: &mut Fingerprints, counters: &mut Counters, removed: &Removed) {
+    fingerprints.remove(removed.reply_hash);
+    match removed.reason {
+        RemovalReason::Expired => counters.count_flow(FlowEvent::Expired),
+        RemovalReason::Evicted => counters.count_flow(FlowEvent::Evicted),
+        RemovalReason::Requested => {}
+    }
+}

@@ -1,0 +1,101 @@
+use super::{Context, DropReason, FlowEvent, Origin, Packet, Pipeline, Verdict, forget};
+use crate::flow::{Direction, HashKeys, NewFlow, Refused};
+use crate::service::{Frontend, Lookup, NextHop};
+use crate::wire::{Endpoint, Headers, Protocol, Tuple, WayIn};
+
+impl Pipeline {
+    /// A packet of no known flow: the first of a new one, if it is for a Service.
+    #[cold]
+    pub(super) fn open(
+        &mut self,
+        packet: &mut Packet<'_>,
+        headers: &Headers,
+        context: &Context<'_>,
+    ) -> Verdict {
+        let tuple = &headers.tuple;
+        let frontend = Frontend { endpoint: tuple.destination, protocol: tuple.protocol };
+        let service = context.snapshot.services.lookup(&frontend);
+        let client = match service {
+            Lookup::NotAService => &tuple.destination,
+            _ => &tuple.source,
+        };
+        if let Some(owner) = self.other_owner(packet, client) {
+            return Verdict::HandOver(owner);
+        }
+        let backend = match service {
+            Lookup::NotAService => return self.give_back(packet, context),
+            Lookup::UnknownPort => None,
+            Lookup::Service(service) => service.pick(HashKeys::PUBLIC.tuple(tuple)),
+        };
+        let Some(backend) = backend else {
+            return self.reject(packet, headers, context);
+        };
+        if tuple.protocol == Protocol::Tcp && headers.tcp_flags.rst() {
+            return Verdict::Drop(DropReason::UnknownReset);
+        }
+        match self.enter(headers, backend, context) {
+            Ok(translated) => {
+                let to =
+                    Tuple { source: translated, destination: backend, protocol: tuple.protocol };
+                self.forward(packet, headers, &to, Direction::Forward, context)
+            }
+            Err(reason) => Verdict::Drop(reason),
+        }
+    }
+
+    /// Enters a flow, and tells the steering programs before its first packet leaves. Returns the
+    /// client as the backend is to see it.
+    fn enter(
+        &mut self,
+        headers: &Headers,
+        backend: Endpoint,
+        context: &Context<'_>,
+    ) -> Result<Endpoint, DropReason> {
+        let client = headers.tuple.source;
+        let protocol = headers.tuple.protocol;
+        let masquerade = needs_masquerade(&client, &backend, context)
+            .then(|| context.snapshot.masquerade.for_family_of(&client.address));
+        let (worker, workers) = (self.config.worker, self.config.workers);
+        let translated = self
+            .flows
+            .allocate_translated(client, backend, protocol, masquerade, worker, workers)
+            .ok_or(DropReason::PortsExhausted)?;
+        let flow = NewFlow {
+            client,
+            service: headers.tuple.destination,
+            backend,
+            translated,
+            protocol,
+            generation: context.snapshot.generation,
+        };
+        let bytes = u32::from(headers.end - headers.network_offset);
+        let Self { flows, fingerprints, counters, .. } = self;
+        let id = flows
+            .insert(&flow, headers.tcp_flags.bits(), bytes, context.now_ms, |removed| {
+                forget(fingerprints, counters, removed);
+            })
+            .map_err(|refused| match refused {
+                Refused::TableFull => DropReason::FlowTableFull,
+                Refused::IndexFull => DropReason::FlowBucketFull,
+                Refused::Duplicate => DropReason::PortsExhausted,
+            })?;
+        let reply_hash = flows.keys().tuple(&flow.reply_tuple());
+        if fingerprints.insert(reply_hash).is_err() {
+            flows.remove(id);
+            return Err(DropReason::FlowBucketFull);
+        }
+        counters.count_flow(FlowEvent::Opened);
+        Ok(translated)
+    }
+}
+
+/// Whether a reply to the client's own address would not come back to a worker: it would stay
+/// within the Pod, or within the node.
+fn needs_masquerade(client: &Endpoint, backend: &Endpoint, context: &Context<'_>) -> bool {
+    if client.address == backend.address {
+        return true;
+    }
+    let seen_on_its_way_out = matches!(context.origin, Origin::Host(WayIn::PodIngress(_)));
+    !seen_on_its_way_out
+        && context.snapshot.forwarding.lookup(&backend.address) == Some(&NextHop::Node)
+}

@@ -1,0 +1,124 @@
+//! On which device, and how, a packet leaves.
+
+use super::{Context, DropReason, Origin, Packet, Pipeline, Verdict, Via};
+use crate::flow::Direction;
+use crate::service::{Deliver, NextHop};
+use crate::wire::{
+    Address, MacAddress, WayIn, WayOut, decrement_time_to_live, set_ethernet_addresses,
+    write_message,
+};
+
+/// The way out of one packet.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Route {
+    /// Through the host port, straight into a Pod.
+    Pod { interface: u32, mac: MacAddress, mtu: u16 },
+    /// Through an XDP port, to a neighbour.
+    Port { interface: u32, mac: MacAddress, source_mac: MacAddress, mtu: u16 },
+    /// Through the host port, to the kernel, which routes, counts hops and minds lengths itself.
+    Kernel(WayOut),
+}
+
+impl Route {
+    /// The longest IP packet that fits, in bytes, as far as it is ours to mind.
+    pub(super) fn mtu(&self) -> Option<u16> {
+        match self {
+            Self::Pod { mtu, .. } | Self::Port { mtu, .. } => Some(*mtu),
+            Self::Kernel(_) => None,
+        }
+    }
+
+    /// The way of a translated packet to `destination`.
+    ///
+    /// Handed to the kernel, a packet must come from where the kernel would route its source to,
+    /// or strict reverse path filtering drops it: one that still has its client as source comes
+    /// as received from that client; one from a Service or a stand-in address comes from the host
+    /// port, where these are routed.
+    #[inline]
+    pub(super) fn to(
+        destination: &Address,
+        direction: Direction,
+        masqueraded: bool,
+        context: &Context<'_>,
+    ) -> Self {
+        let snapshot = context.snapshot;
+        match snapshot.forwarding.lookup(destination) {
+            Some(&NextHop::Pod { interface, mac, mtu }) if snapshot.deliver == Deliver::Peer => {
+                Self::Pod { interface, mac, mtu }
+            }
+            Some(&NextHop::Port { interface, mac, source_mac, mtu }) => {
+                Self::Port { interface, mac, source_mac, mtu }
+            }
+            _ => Self::Kernel(match context.origin {
+                _ if direction == Direction::Reply || masqueraded => WayOut::Node,
+                Origin::Host(WayIn::PodIngress(interface)) | Origin::Port(interface) => {
+                    WayOut::AsReceived(interface)
+                }
+                Origin::Host(WayIn::Node | WayIn::PodEgress(_)) => WayOut::Routed,
+            }),
+        }
+    }
+
+    /// The way of an answer to the packet's sender.
+    pub(super) fn back(client: &Address, context: &Context<'_>) -> Self {
+        let known = Self::to(client, Direction::Reply, false, context);
+        match (known, context.origin) {
+            // An address that nobody told us of: to where it came from.
+            (Self::Kernel(_), Origin::Host(WayIn::PodIngress(interface)))
+                if context.snapshot.deliver == Deliver::Peer =>
+            {
+                Self::Pod { interface, mac: [0; 6], mtu: u16::MAX }
+            }
+            _ => known,
+        }
+    }
+}
+
+impl Pipeline {
+    /// Writes the Ethernet header, which is the message on the host port, and counts the hop where
+    /// no kernel will.
+    #[inline]
+    pub(super) fn send(
+        &self,
+        packet: &mut Packet<'_>,
+        route: Route,
+        network_offset: u16,
+    ) -> Result<Via, DropReason> {
+        let bytes = packet.bytes_mut();
+        match route {
+            Route::Port { interface, mac, source_mac, .. } => {
+                decrement_time_to_live(bytes, network_offset);
+                set_ethernet_addresses(bytes, mac, source_mac);
+                return Ok(Via::Port(interface));
+            }
+            _ if !self.config.host_port => return Err(DropReason::NoHostPort),
+            Route::Pod { interface, mac, .. } => {
+                decrement_time_to_live(bytes, network_offset);
+                write_message(bytes, WayOut::Pod { interface, mac });
+            }
+            Route::Kernel(way) => write_message(bytes, way),
+        }
+        Ok(Via::HostPort)
+    }
+
+    /// Gives a packet that is not ours back to the kernel as it came: the steering programs sent
+    /// it here because of a fingerprint that is another flow's, or has just been cleared.
+    #[cold]
+    pub(super) fn give_back(&self, packet: &mut Packet<'_>, context: &Context<'_>) -> Verdict {
+        let way = match context.origin {
+            Origin::Host(WayIn::PodIngress(interface)) | Origin::Port(interface) => {
+                WayOut::AsReceived(interface)
+            }
+            // It was on its last step already.
+            Origin::Host(WayIn::PodEgress(interface)) => {
+                WayOut::Pod { interface, mac: context.snapshot.forwarding.mac_behind(interface) }
+            }
+            Origin::Host(WayIn::Node) => return Verdict::Drop(DropReason::UnknownFlow),
+        };
+        if !self.config.host_port {
+            return Verdict::Drop(DropReason::NoHostPort);
+        }
+        write_message(packet.bytes_mut(), way);
+        Verdict::Kernel(Via::HostPort)
+    }
+}
