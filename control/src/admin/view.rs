@@ -27,7 +27,7 @@ pub(crate) struct StatusView {
     pub(crate) workers: Vec<WorkerView>,
     /// One entry a port and queue.
     pub(crate) ports: Vec<PortView>,
-    /// What the steering programs counted, in packets.
+    /// What the steering programs counted.
     pub(crate) steering: BTreeMap<String, u64>,
     /// What is wrong, one line each.
     pub(crate) problems: Vec<String>,
@@ -44,7 +44,7 @@ pub(crate) struct WorkerView {
     pub(crate) flows: u64,
     /// Connections it can track.
     pub(crate) flow_capacity: u64,
-    /// Every verdict and drop reason, in packets.
+    /// Every verdict, drop reason and flow event, and how often.
     pub(crate) counters: BTreeMap<String, u64>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct PortView {
     pub(crate) xdp: String,
     /// `copy` or `zero-copy`.
     pub(crate) copy: String,
-    /// What the kernel counted at the socket, in packets.
+    /// What the kernel and the worker counted at the socket.
     pub(crate) counters: BTreeMap<String, u64>,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct FlowView {
     pub(crate) backend: SocketAddr,
     /// The client as the backend sees it.
     pub(crate) translated: SocketAddr,
-    /// The TCP state, or whether a UDP flow was replied to.
+    /// What it is up to, as `established`.
     pub(crate) state: String,
     /// From the client.
     pub(crate) packets_out: u64,
@@ -134,22 +134,21 @@ impl From<PortStatus> for PortView {
     }
 }
 
-impl From<&FlowRecord> for FlowView {
-    fn from(flow: &FlowRecord) -> Self {
-        let [packets_out, packets_back] = flow.packets;
-        let [bytes_out, bytes_back] = flow.bytes;
+impl FlowView {
+    /// What is known of a flow at `now_ms` of the engine's clock.
+    pub(crate) fn new(flow: &FlowRecord, now_ms: u64) -> Self {
         Self {
             protocol: protocol_name(flow.protocol).to_owned(),
             client: socket(flow.client),
             service: socket(flow.service),
             backend: socket(flow.backend),
             translated: socket(flow.translated),
-            state: flow.state.to_owned(),
-            packets_out,
-            packets_back,
-            bytes_out,
-            bytes_back,
-            expires_in_ms: flow.expires_in_ms,
+            state: snake_case(&format!("{:?}", flow.state)),
+            packets_out: flow.forward_packets,
+            packets_back: flow.reply_packets,
+            bytes_out: flow.forward_bytes,
+            bytes_back: flow.reply_bytes,
+            expires_in_ms: flow.expires_ms.saturating_sub(now_ms),
         }
     }
 }
@@ -158,6 +157,32 @@ fn socket(endpoint: Endpoint) -> SocketAddr {
     SocketAddr::new(endpoint.address.to_ip(), endpoint.port)
 }
 
-fn named(counters: Vec<(&'static str, u64)>) -> BTreeMap<String, u64> {
-    counters.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+/// `SynSent` as `syn_sent`.
+fn snake_case(name: &str) -> String {
+    let mut text = String::with_capacity(name.len() + 4);
+    for letter in name.chars() {
+        if letter.is_uppercase() && !text.is_empty() {
+            text.push('_');
+        }
+        text.extend(letter.to_lowercase());
+    }
+    text
+}
+
+fn named<N: Into<String>>(counters: Vec<(N, u64)>) -> BTreeMap<String, u64> {
+    counters.into_iter().map(|(name, count)| (name.into(), count)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::snake_case;
+
+    #[test]
+    fn names_of_states() {
+        for (name, expect) in
+            [("Established", "established"), ("FinWaitReply", "fin_wait_reply"), ("", "")]
+        {
+            assert_eq!(snake_case(name), expect);
+        }
+    }
 }

@@ -139,8 +139,9 @@ impl<D: Dataplane> Controller<D> {
     }
 
     /// For `GET /flows`.
-    pub(crate) fn flows(&mut self, limit: usize) -> Vec<FlowView> {
-        self.dataplane.flows(limit).iter().map(FlowView::from).collect()
+    pub(crate) fn flows(&self, limit: usize) -> Vec<FlowView> {
+        let (flows, now_ms) = (self.dataplane.flows(limit), self.dataplane.now_ms());
+        flows.iter().map(|flow| FlowView::new(flow, now_ms)).collect()
     }
 
     /// For `POST /sync`, once everything was taken in.

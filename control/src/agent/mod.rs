@@ -22,7 +22,7 @@ mod tests;
 mod pods;
 
 use maglane_dataplane::engine::Engine;
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::sched_getaffinity;
 use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -46,6 +46,7 @@ pub(crate) use options::{AgentOptions, XdpPort};
 pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     let mut stop = Stop::listen()?;
     options.engine.check()?;
+    check_cores(&options.engine.cores)?;
     exclusive::check_privileges()?;
     let _alone = exclusive::only_agent_here()?;
     let mut listener = Listener::bind(&options.socket)?;
@@ -79,30 +80,29 @@ fn new_links_have_ipv6() -> bool {
     disabled.is_ok_and(|text| text.trim() == "0")
 }
 
-/// Starts the workers on the chosen cores, and attaches the XDP ports.
+/// A worker on a core that is not there would run anywhere, and nobody would know.
+fn check_cores(cores: &[u32]) -> Result<(), AgentError> {
+    let ours = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
+    let may_run = |core: &u32| ours.is_set(*core as usize).unwrap_or(false);
+    cores.iter().find(|core| !may_run(core)).map_or(Ok(()), |core| Err(AgentError::Core(*core)))
+}
+
+/// Starts the workers and attaches the XDP ports.
 fn start_engine(options: &AgentOptions) -> Result<Engine, AgentError> {
-    let this = Pid::from_raw(0);
-    let before = sched_getaffinity(this).map_err(AgentError::Cores)?;
-    if !options.cores.is_empty() {
-        let mut cores = CpuSet::new();
-        for core in &options.cores {
-            cores.set(*core).map_err(AgentError::Cores)?;
-        }
-        // Threads inherit the mask; the workers choose from it.
-        sched_setaffinity(this, &cores).map_err(AgentError::Cores)?;
-    }
-    let started = Engine::start(&options.engine);
-    sched_setaffinity(this, &before).map_err(AgentError::Cores)?;
-    let mut engine = started?;
-    for port in &options.xdp_ports {
-        match engine.attach_port(&port.interface, port.mode) {
-            Ok(status) => {
-                tracing::info!(port = %port.interface, xdp = status.xdp, copy = status.copy, "attached");
+    let mut engine = Engine::start(&options.engine)?;
+    for XdpPort { interface, mode } in &options.xdp_ports {
+        match engine.attach_port(interface, *mode) {
+            Ok(queues) => {
+                let copy = queues.first().map_or("", |queue| queue.copy);
+                tracing::info!(port = %interface, ?mode, copy, "port attached");
             }
             Err(cause) => {
                 // The first error says why; a second one would hide it.
                 let _ = engine.stop();
-                return Err(AgentError::Port { interface: port.interface.clone(), cause });
+                return Err(AgentError::Port {
+                    interface: interface.clone(),
+                    cause: Box::new(cause),
+                });
             }
         }
     }

@@ -22,8 +22,6 @@ pub(crate) struct AgentOptions {
     pub(crate) node_ips: Vec<IpAddr>,
     /// How packets get into Pods.
     pub(crate) deliver: Deliver,
-    /// Cores that workers may use; empty means all that the process may.
-    pub(crate) cores: Vec<usize>,
     /// NICs, or what plays one.
     pub(crate) xdp_ports: Vec<XdpPort>,
     /// Stand-in client addresses.
@@ -70,7 +68,10 @@ impl AgentOptions {
             mtu: self.mtu,
             service_cidrs: cidrs.filter(|cidr| ipv6 || cidr.addr().is_ipv4()).copied().collect(),
             node_addresses,
-            masquerade_addresses: masquerade.into_iter().filter(|ip| ipv6 || ip.is_ipv4()).collect(),
+            masquerade_addresses: masquerade
+                .into_iter()
+                .filter(|ip| ipv6 || ip.is_ipv4())
+                .collect(),
         }
     }
 }
@@ -98,12 +99,8 @@ mod tests {
                 .collect(),
             node_ips: vec![ip("10.0.0.1")],
             deliver: Deliver::Peer,
-            cores: Vec::new(),
             xdp_ports: Vec::new(),
-            masquerade: Masquerade {
-                ipv4: ip("169.254.77.1").into(),
-                ipv6: ip("fd00:6d61:676c::1").into(),
-            },
+            masquerade: Masquerade::default(),
             mtu: 1500,
             engine: EngineConfig::default(),
         };

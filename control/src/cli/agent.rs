@@ -42,7 +42,7 @@ pub(super) struct AgentArgs {
     /// How packets get into Pods
     #[arg(long, value_enum, default_value_t)]
     deliver: Delivery,
-    /// Cores for the workers, as `0,2-3`; all that the process may use if it is not given
+    /// Cores for the workers, in order, as `0,2-3`; from the machine's last on if it is not given
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     cores: Vec<Cores>,
     /// Entries of each ring, a power of two
@@ -55,9 +55,8 @@ pub(super) struct AgentArgs {
     #[arg(long, value_name = "IFACE[:native|generic]")]
     xdp_port: Vec<XdpPort>,
     /// Stands in for a client whose replies would not come back, one of each family at most; must
-    /// be assigned nowhere
-    #[arg(long, value_name = "IP", value_delimiter = ',',
-          default_values = ["169.254.77.1", "fd00:6d61:676c::1"])]
+    /// be assigned nowhere [default: 169.254.77.1,fd00:6d61:676c::1]
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
     masquerade_ip: Vec<IpAddr>,
     /// Of the host port, in bytes: Pods whose links have more are not served
     #[arg(long, value_name = "BYTES", default_value_t = MAX_MTU,
@@ -88,13 +87,13 @@ enum Delivery {
 
 /// A core or a range of cores.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Cores(Vec<usize>);
+struct Cores(Vec<u32>);
 
 impl FromStr for Cores {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let core = |text: &str| text.parse::<usize>().ok().filter(|core| *core < 1024);
+        let core = |text: &str| text.parse::<u32>().ok().filter(|core| *core < 1024);
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         match (core(first), core(last)) {
             (Some(first), Some(last)) if first <= last => Ok(Self((first..=last).collect())),
@@ -136,10 +135,7 @@ impl AgentArgs {
     fn options(self) -> anyhow::Result<AgentOptions> {
         one_of_each_family("--node-ip", &self.node_ip)?;
         one_of_each_family("--masquerade-ip", &self.masquerade_ip)?;
-        let mut masquerade = Masquerade {
-            ipv4: IpAddr::from([169, 254, 77, 1]).into(),
-            ipv6: IpAddr::from([0xfd00, 0x6d61, 0x676c, 0, 0, 0, 0, 1]).into(),
-        };
+        let mut masquerade = Masquerade::default();
         for ip in &self.masquerade_ip {
             if ip.is_ipv4() {
                 masquerade.ipv4 = (*ip).into();
@@ -156,12 +152,12 @@ impl AgentArgs {
                 Delivery::Peer => Deliver::Peer,
                 Delivery::Kernel => Deliver::Kernel,
             },
-            cores: self.cores.into_iter().flat_map(|Cores(cores)| cores).collect(),
             xdp_ports: self.xdp_port,
             masquerade,
             mtu: self.mtu,
             engine: EngineConfig {
                 workers: self.workers,
+                cores: self.cores.into_iter().flat_map(|Cores(cores)| cores).collect(),
                 poll: match self.poll {
                     Poll::Busy => PollMode::Busy,
                     Poll::Adaptive => PollMode::Adaptive,
@@ -238,7 +234,7 @@ mod tests {
         ])
         .expect("all is valid");
         assert_eq!(options.service_cidrs[0].to_string(), "10.0.0.0/24");
-        assert_eq!(options.cores, [0, 2, 3]);
+        assert_eq!(options.engine.cores, [0, 2, 3]);
         assert_eq!(options.engine.frames_per_worker, 2048);
         assert_eq!(options.engine.poll, PollMode::Busy);
         assert_eq!(options.deliver, Deliver::Kernel);
