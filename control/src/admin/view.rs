@@ -143,7 +143,7 @@ impl FlowView {
             service: socket(flow.service),
             backend: socket(flow.backend),
             translated: socket(flow.translated),
-            state: snake_case(&format!("{:?}", flow.state)),
+            state: flow.state.name().to_owned(),
             packets_out: flow.forward_packets,
             packets_back: flow.reply_packets,
             bytes_out: flow.forward_bytes,
@@ -157,32 +157,6 @@ fn socket(endpoint: Endpoint) -> SocketAddr {
     SocketAddr::new(endpoint.address.to_ip(), endpoint.port)
 }
 
-/// `SynSent` as `syn_sent`.
-fn snake_case(name: &str) -> String {
-    let mut text = String::with_capacity(name.len() + 4);
-    for letter in name.chars() {
-        if letter.is_uppercase() && !text.is_empty() {
-            text.push('_');
-        }
-        text.extend(letter.to_lowercase());
-    }
-    text
-}
-
 fn named<N: Into<String>>(counters: Vec<(N, u64)>) -> BTreeMap<String, u64> {
     counters.into_iter().map(|(name, count)| (name.into(), count)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::snake_case;
-
-    #[test]
-    fn names_of_states() {
-        for (name, expect) in
-            [("Established", "established"), ("FinWaitReply", "fin_wait_reply"), ("", "")]
-        {
-            assert_eq!(snake_case(name), expect);
-        }
-    }
 }

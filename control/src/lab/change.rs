@@ -185,7 +185,8 @@ impl<'a> Work<'a> {
         let path = key.path();
         let addresses = addresses_of(pod);
         if let Some(old) = self.state.pods.get(&path) {
-            let same_spec = matches!(self.stored.get(key), Some(Object::Pod(stored)) if stored.spec == pod.spec);
+            let stored = self.stored.get(key);
+            let same_spec = matches!(stored, Some(Object::Pod(stored)) if stored.spec == pod.spec);
             if same_spec && old.addresses == addresses {
                 return Ok(());
             }

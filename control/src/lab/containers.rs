@@ -27,8 +27,8 @@ pub(super) fn declared(site: &Site, pod: &Pod, path: &str) -> Vec<ContainerState
         .collect()
 }
 
-/// Starts the commands of a Pod's containers, those that were not started before. Returns the ports they are expected to open; what
-/// cannot be started is a problem, and the others run.
+/// Starts the commands of a Pod's containers, those that were not started before. Returns the
+/// ports they are expected to open; what cannot be started is a problem, and the others run.
 pub(super) fn start(
     pod: &Pod,
     label: &str,

@@ -20,8 +20,8 @@ pub(crate) fn inside(name: &str) -> Result<Vec<Pid>> {
 }
 
 /// Ends every process inside the named namespaces: SIGTERM, and SIGKILL to those that are left
-/// after `grace`. Names that do not exist are skipped, and so is one of the machine's own namespace.
-/// The caller itself is spared, the shell it was called from inside is not.
+/// after `grace`. Names that do not exist are skipped, and so is the machine's own namespace. The
+/// caller itself is spared, the shell it was called from inside is not.
 pub(crate) fn end_all(names: &[String], grace: Duration) -> Result<()> {
     let machine = Identity::of(Path::new("/proc/1/ns/net")).ok();
     let identities: Vec<Identity> = names

@@ -12,7 +12,8 @@ use crate::wire::{Address, Endpoint, Tuple};
 pub struct HashKeys([u64; 8]);
 
 impl HashKeys {
-    /// Wraps eight secret words.
+    /// Wraps eight secret words, which must be random in all their 64 bits: the products spread
+    /// nothing if a word is zero or small.
     pub const fn new(words: [u64; 8]) -> Self {
         Self(words)
     }
