@@ -27,7 +27,7 @@ pub(crate) struct StatusView {
     pub(crate) workers: Vec<WorkerView>,
     /// One entry a port and queue.
     pub(crate) ports: Vec<PortView>,
-    /// What the steering programs counted, in packets.
+    /// What the steering programs counted.
     pub(crate) steering: BTreeMap<String, u64>,
     /// What is wrong, one line each.
     pub(crate) problems: Vec<String>,
@@ -44,7 +44,7 @@ pub(crate) struct WorkerView {
     pub(crate) flows: u64,
     /// Connections it can track.
     pub(crate) flow_capacity: u64,
-    /// Every verdict and drop reason, in packets.
+    /// Every verdict, drop reason and flow event, and how often.
     pub(crate) counters: BTreeMap<String, u64>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct PortView {
     pub(crate) xdp: String,
     /// `copy` or `zero-copy`.
     pub(crate) copy: String,
-    /// What the kernel counted at the socket, in packets.
+    /// What the kernel and the worker counted at the socket.
     pub(crate) counters: BTreeMap<String, u64>,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct FlowView {
     pub(crate) backend: SocketAddr,
     /// The client as the backend sees it.
     pub(crate) translated: SocketAddr,
-    /// The TCP state, or whether a UDP flow was replied to.
+    /// What it is up to, as `established`.
     pub(crate) state: String,
     /// From the client.
     pub(crate) packets_out: u64,
@@ -135,7 +135,7 @@ impl From<PortStatus> for PortView {
 }
 
 impl FlowView {
-    /// A flow as it is at `now_ms` of the engine's time.
+    /// What is known of a flow at `now_ms` of the engine's clock.
     pub(crate) fn new(flow: &FlowRecord, now_ms: u64) -> Self {
         Self {
             protocol: protocol_name(flow.protocol).to_owned(),

@@ -139,9 +139,8 @@ impl<D: Dataplane> Controller<D> {
     }
 
     /// For `GET /flows`.
-    pub(crate) fn flows(&mut self, limit: usize) -> Vec<FlowView> {
-        let flows = self.dataplane.flows(limit);
-        let now_ms = self.dataplane.now_ms();
+    pub(crate) fn flows(&self, limit: usize) -> Vec<FlowView> {
+        let (flows, now_ms) = (self.dataplane.flows(limit), self.dataplane.now_ms());
         flows.iter().map(|flow| FlowView::new(flow, now_ms)).collect()
     }
 

@@ -15,8 +15,8 @@ pub(crate) trait Dataplane {
     /// What it tells of itself.
     fn status(&self) -> EngineStatus;
     /// Up to `limit` tracked flows.
-    fn flows(&mut self, limit: usize) -> Vec<FlowRecord>;
-    /// The time that flows are stamped with.
+    fn flows(&self, limit: usize) -> Vec<FlowRecord>;
+    /// The time that flows are stamped with, in milliseconds.
     fn now_ms(&self) -> u64;
 }
 
@@ -39,8 +39,9 @@ impl Dataplane for Engine {
         Self::status(self)
     }
 
-    fn flows(&mut self, limit: usize) -> Vec<FlowRecord> {
-        Self::flows(self, limit)
+    fn flows(&self, limit: usize) -> Vec<FlowRecord> {
+        // Nothing is asked of workers when nothing is wanted.
+        if limit == 0 { Vec::new() } else { Self::flows(self, limit) }
     }
 
     fn now_ms(&self) -> u64 {

@@ -41,16 +41,25 @@ pub(crate) enum AgentError {
     Net(#[from] NetError),
     /// The dataplane.
     #[error("the dataplane: {0}")]
-    Engine(#[from] EngineError),
+    Engine(Box<EngineError>),
     /// An XDP port.
     #[error("--xdp-port {interface}: {cause}")]
     Port {
         /// Its name.
         interface: String,
         /// What the dataplane says.
-        cause: EngineError,
+        cause: Box<EngineError>,
     },
+    /// A chosen core does not exist, or is not ours.
+    #[error("--cores: this process may not run on core {0}, or there is none")]
+    Core(u32),
     /// The runtime has no signals.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
+}
+
+impl From<EngineError> for AgentError {
+    fn from(cause: EngineError) -> Self {
+        Self::Engine(Box::new(cause))
+    }
 }

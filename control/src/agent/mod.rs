@@ -21,7 +21,9 @@ mod tests;
 
 mod pods;
 
-use maglane_dataplane::engine::{Engine, PortStatus};
+use maglane_dataplane::engine::Engine;
+use nix::sched::sched_getaffinity;
+use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::Listener;
@@ -44,6 +46,7 @@ pub(crate) use options::{AgentOptions, XdpPort};
 pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     let mut stop = Stop::listen()?;
     options.engine.check()?;
+    check_cores(&options.engine.cores)?;
     exclusive::check_privileges()?;
     let _alone = exclusive::only_agent_here()?;
     let mut listener = Listener::bind(&options.socket)?;
@@ -53,7 +56,7 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     let ports = options.xdp_ports.iter().map(|port| port.interface.clone()).collect();
     let net_watch = Watch::start(ports).await?;
     let handle = netlink::connect()?;
-    let host_port = options.host_port(&net_watch.current().node_addresses);
+    let host_port = options.host_port(&net_watch.current().node_addresses, new_links_have_ipv6());
     host_port::create(&handle, &host_port).await?;
     let served = async {
         let engine = start_engine(&options)?;
@@ -71,20 +74,35 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     Ok(())
 }
 
-/// Starts the workers, and attaches the XDP ports.
+/// Whether an interface that is made in this namespace now takes IPv6 routes.
+fn new_links_have_ipv6() -> bool {
+    let disabled = std::fs::read_to_string("/proc/sys/net/ipv6/conf/default/disable_ipv6");
+    disabled.is_ok_and(|text| text.trim() == "0")
+}
+
+/// A worker on a core that is not there would run anywhere, and nobody would know.
+fn check_cores(cores: &[u32]) -> Result<(), AgentError> {
+    let ours = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
+    let may_run = |core: &u32| ours.is_set(*core as usize).unwrap_or(false);
+    cores.iter().find(|core| !may_run(core)).map_or(Ok(()), |core| Err(AgentError::Core(*core)))
+}
+
+/// Starts the workers and attaches the XDP ports.
 fn start_engine(options: &AgentOptions) -> Result<Engine, AgentError> {
     let mut engine = Engine::start(&options.engine)?;
-    for port in &options.xdp_ports {
-        match engine.attach_port(&port.interface, port.mode) {
+    for XdpPort { interface, mode } in &options.xdp_ports {
+        match engine.attach_port(interface, *mode) {
             Ok(queues) => {
-                for PortStatus { interface, queue, xdp, copy, .. } in queues {
-                    tracing::info!(port = %interface, queue, xdp, copy, "attached");
-                }
+                let copy = queues.first().map_or("", |queue| queue.copy);
+                tracing::info!(port = %interface, ?mode, copy, "port attached");
             }
             Err(cause) => {
                 // The first error says why; a second one would hide it.
                 let _ = engine.stop();
-                return Err(AgentError::Port { interface: port.interface.clone(), cause });
+                return Err(AgentError::Port {
+                    interface: interface.clone(),
+                    cause: Box::new(cause),
+                });
             }
         }
     }

@@ -52,20 +52,26 @@ impl AgentOptions {
         Policy { masquerade: self.masquerade, deliver: self.deliver, mtu_limit: self.mtu }
     }
 
-    /// The host port, on a node with these addresses.
-    pub(super) fn host_port(&self, found: &[IpAddr]) -> HostPortOptions {
+    /// The host port, on a node with these addresses. Without IPv6, nothing of it is routed: the
+    /// kernel would refuse.
+    pub(super) fn host_port(&self, found: &[IpAddr], ipv6: bool) -> HostPortOptions {
         let mut node_addresses = self.node_ips.clone();
         for address in found.iter().filter(|address| !is_link_local(address)) {
             if node_addresses.iter().all(|known| known.is_ipv4() != address.is_ipv4()) {
                 node_addresses.push(*address);
             }
         }
+        let cidrs = self.service_cidrs.iter();
+        let masquerade = [self.masquerade.ipv4.to_ip(), self.masquerade.ipv6.to_ip()];
         HostPortOptions {
             workers: self.engine.workers,
             mtu: self.mtu,
-            service_cidrs: self.service_cidrs.clone(),
+            service_cidrs: cidrs.filter(|cidr| ipv6 || cidr.addr().is_ipv4()).copied().collect(),
             node_addresses,
-            masquerade_addresses: vec![self.masquerade.ipv4.to_ip(), self.masquerade.ipv6.to_ip()],
+            masquerade_addresses: masquerade
+                .into_iter()
+                .filter(|ip| ipv6 || ip.is_ipv4())
+                .collect(),
         }
     }
 }
@@ -87,20 +93,24 @@ mod tests {
         let options = AgentOptions {
             manifests: Vec::new(),
             socket: PathBuf::new(),
-            service_cidrs: Vec::new(),
+            service_cidrs: vec!["10.96.0.0/12", "fd00:10::/112"]
+                .into_iter()
+                .map(|cidr| cidr.parse().expect("a CIDR"))
+                .collect(),
             node_ips: vec![ip("10.0.0.1")],
             deliver: Deliver::Peer,
             xdp_ports: Vec::new(),
-            masquerade: Masquerade {
-                ipv4: ip("169.254.77.1").into(),
-                ipv6: ip("fd00:6d61:676c::1").into(),
-            },
+            masquerade: Masquerade::default(),
             mtu: 1500,
             engine: EngineConfig::default(),
         };
         let found = ["10.0.0.2", "169.254.1.1", "fe80::1", "fd00::2", "fd00::3"].map(ip);
-        let port = options.host_port(&found);
+        let port = options.host_port(&found, true);
+        assert_eq!(port.service_cidrs.len(), 2);
         assert_eq!(port.node_addresses, [ip("10.0.0.1"), ip("fd00::2")]);
         assert_eq!(port.masquerade_addresses, [ip("169.254.77.1"), ip("fd00:6d61:676c::1")]);
+        let port = options.host_port(&found, false);
+        assert_eq!(port.service_cidrs, options.service_cidrs[..1]);
+        assert_eq!(port.masquerade_addresses, [ip("169.254.77.1")]);
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use maglane_dataplane::engine::EngineStatus;
 use maglane_dataplane::flow::FlowRecord;
 use maglane_dataplane::service::{Deliver, Masquerade, NextHop, Snapshot};
-use maglane_dataplane::wire::Address;
 
 use super::controller::{Controller, Policy};
 use super::dataplane::Dataplane;
@@ -65,13 +64,17 @@ impl Dataplane for &mut Recorder {
         EngineStatus { generation: self.generation, ..EngineStatus::default() }
     }
 
-    fn flows(&mut self, _limit: usize) -> Vec<FlowRecord> {
+    fn flows(&self, _limit: usize) -> Vec<FlowRecord> {
         Vec::new()
+    }
+
+    fn now_ms(&self) -> u64 {
+        0
     }
 }
 
 fn controller(recorder: &mut Recorder) -> Controller<&mut Recorder> {
-    let masquerade = Masquerade { ipv4: Address::from_v4_bits(1), ipv6: Address::from_v6_bits(1) };
+    let masquerade = Masquerade::default();
     let policy = Policy { masquerade, deliver: Deliver::Peer, mtu_limit: 3498 };
     Controller::new(recorder, Settings::default(), policy)
 }

@@ -1,3 +1,4 @@
+use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -41,7 +42,7 @@ pub(super) struct AgentArgs {
     /// How packets get into Pods
     #[arg(long, value_enum, default_value_t)]
     deliver: Delivery,
-    /// Cores for the workers, as `0,2-3`; all that the process may use if it is not given
+    /// Cores for the workers, in order, as `0,2-3`; from the machine's last on if it is not given
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     cores: Vec<Cores>,
     /// Entries of each ring, a power of two
@@ -54,9 +55,8 @@ pub(super) struct AgentArgs {
     #[arg(long, value_name = "IFACE[:native|generic]")]
     xdp_port: Vec<XdpPort>,
     /// Stands in for a client whose replies would not come back, one of each family at most; must
-    /// be assigned nowhere
-    #[arg(long, value_name = "IP", value_delimiter = ',',
-          default_values = ["169.254.77.1", "fd00:6d61:676c::1"])]
+    /// be assigned nowhere [default: 169.254.77.1,fd00:6d61:676c::1]
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
     masquerade_ip: Vec<IpAddr>,
     /// Of the host port, in bytes: Pods whose links have more are not served
     #[arg(long, value_name = "BYTES", default_value_t = MAX_MTU,
@@ -123,7 +123,11 @@ impl AgentArgs {
         let told = self.log_level.clone().or_else(|| std::env::var("RUST_LOG").ok());
         let told = told.as_deref().filter(|level| !level.is_empty()).unwrap_or("info");
         let filter = EnvFilter::try_new(told).with_context(|| format!("--log-level {told:?}"))?;
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .init();
         let options = self.options()?;
         block_on(async { Ok(agent::run(options).await?) })
     }
@@ -131,10 +135,7 @@ impl AgentArgs {
     fn options(self) -> anyhow::Result<AgentOptions> {
         one_of_each_family("--node-ip", &self.node_ip)?;
         one_of_each_family("--masquerade-ip", &self.masquerade_ip)?;
-        let mut masquerade = Masquerade {
-            ipv4: IpAddr::from([169, 254, 77, 1]).into(),
-            ipv6: IpAddr::from([0xfd00, 0x6d61, 0x676c, 0, 0, 0, 0, 1]).into(),
-        };
+        let mut masquerade = Masquerade::default();
         for ip in &self.masquerade_ip {
             if ip.is_ipv4() {
                 masquerade.ipv4 = (*ip).into();

@@ -99,7 +99,7 @@ fn counters(status: &StatusView) -> Option<String> {
         .filter(|(_, _, count)| *count > 0)
         .map(|(of, name, count)| [of.to_owned(), name.to_owned(), count.to_string()])
         .collect();
-    (!rows.is_empty()).then(|| columns(["COUNTED BY", "WHAT", "PACKETS"], rows))
+    (!rows.is_empty()).then(|| columns(["COUNTED BY", "WHAT", "COUNT"], rows))
 }
 
 #[cfg(test)]
@@ -139,7 +139,7 @@ mod tests {
              0        1      2       1024\n\
              1        -      2       1024\n\
              \n\
-             COUNTED BY   WHAT         PACKETS\n\
+             COUNTED BY   WHAT         COUNT\n\
              worker       forwarded    7\n\
              steering     redirected   9\n\
              \n\
