@@ -22,14 +22,16 @@ impl Default for AnswerLimit {
 }
 
 impl AnswerLimit {
-    fn take(&mut self, now_ms: u64) -> bool {
+    fn allows_one(&mut self, now_ms: u64) -> bool {
         let passed_ms = now_ms.saturating_sub(self.filled_at_ms);
         self.filled_at_ms = now_ms;
         let filled = self.tokens.saturating_add(passed_ms.saturating_mul(ANSWERS_PER_MS));
         self.tokens = filled.min(ANSWERS_AT_ONCE);
-        let granted = self.tokens > 0;
-        self.tokens -= u64::from(granted);
-        granted
+        self.tokens > 0
+    }
+
+    fn take(&mut self) {
+        self.tokens = self.tokens.saturating_sub(1);
     }
 }
 
@@ -92,12 +94,14 @@ impl Pipeline {
         context: &Context<'_>,
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Verdict {
-        if !self.answers.take(context.now_ms) {
+        if !self.answers.allows_one(context.now_ms) {
             return Verdict::Drop(DropReason::AnswerLimit);
         }
         let Some(length) = write(packet.buffer) else {
             return Verdict::Drop(DropReason::Unanswerable);
         };
+        // Only now: a flood of what is never answered must not silence the answers to others.
+        self.answers.take();
         packet.length = length;
         let sent = match (Route::back(client, context), context.origin) {
             // Its Ethernet addresses are swapped already.

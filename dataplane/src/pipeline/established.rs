@@ -1,4 +1,4 @@
-use super::{Context, Packet, Pipeline, Verdict, forget, route::Route};
+use super::{Context, DropReason, Packet, Pipeline, Verdict, forget, route::Route};
 use crate::flow::{Direction, Hit};
 use crate::service::{Frontend, Lookup, Snapshot};
 use crate::wire::{Endpoint, Headers, IcmpAnswer, Protocol, Tuple, translate};
@@ -35,7 +35,7 @@ impl Pipeline {
         let route = Route::to(&to.destination.address, direction, masqueraded, context);
         if let Some(mtu) = route.mtu() {
             if headers.end - headers.network_offset > mtu {
-                return self.answer_icmp(packet, headers, IcmpAnswer::TooBig { mtu }, context);
+                return self.report_too_big(packet, headers, mtu, context);
             }
             if headers.time_to_live <= 1 {
                 return self.answer_icmp(packet, headers, IcmpAnswer::TimeExceeded, context);
@@ -45,6 +45,20 @@ impl Pipeline {
         match self.send(packet, route, headers.network_offset) {
             Ok(via) => Verdict::Forward(via),
             Err(reason) => Verdict::Drop(reason),
+        }
+    }
+
+    #[cold]
+    fn report_too_big(
+        &mut self,
+        packet: &mut Packet<'_>,
+        headers: &Headers,
+        mtu: u16,
+        context: &Context<'_>,
+    ) -> Verdict {
+        match self.answer_icmp(packet, headers, IcmpAnswer::TooBig { mtu }, context) {
+            Verdict::Drop(DropReason::Unanswerable) => Verdict::Drop(DropReason::TooBig),
+            reported => reported,
         }
     }
 
