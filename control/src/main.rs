@@ -1,2 +1,32 @@
-//! Maglane.
-fn main() {}
+//! Maglane: Kubernetes ClusterIPs without kube-proxy.
+//!
+//! | module | what | knows |
+//! |---|---|---|
+//! | [`model`] | Kubernetes objects in, snapshots out | no I/O, no clock |
+//! | [`source`] | manifests and word of their changes | files |
+//! | [`net`] | links, addresses, routes, neighbours | netlink |
+//! | [`agent`] | follows both, and has the dataplane follow | the engine |
+//! | [`admin`] | how other processes talk to the agent | HTTP over a Unix socket |
+//! | [`lab`] | a node and its Pods in network namespaces | all of the above but the engine |
+//! | [`cli`] | what people type and read | all of these |
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that panics has failed"))]
+
+mod admin;
+mod agent;
+mod cli;
+mod lab;
+mod model;
+mod net;
+mod source;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    cli::Cli::parse().run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -22,7 +22,7 @@ static __always_inline __u64 tuple_hash(const struct tuple *t)
 {
 	__u64 source = fold(t->source.high ^ HASH_KEYS[0], t->source.low ^ HASH_KEYS[1]);
 	__u64 destination = fold(t->destination.high ^ HASH_KEYS[2], t->destination.low ^ HASH_KEYS[3]);
-	__u64 rest = (__u64)t->source_port << 32 | (__u64)t->destination_port << 16 | t->protocol;
+	__u64 rest = t->source_port | (__u64)t->destination_port << 32 | (__u64)t->protocol << 48;
 
 	return fold(source ^ rest ^ HASH_KEYS[4], destination ^ HASH_KEYS[5]);
 }

@@ -224,3 +224,31 @@ impl Entries {
 pub(super) fn is_wide(new: &NewFlow) -> bool {
     [new.client, new.service, new.backend, new.translated].iter().any(|end| !end.address.is_ipv4())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_are_counted_beyond_32_bits() {
+        let end = Endpoint { address: Address::from_v4_bits(1), port: 2 };
+        let new = NewFlow {
+            client: end,
+            service: end,
+            backend: end,
+            translated: end,
+            protocol: Protocol::Udp,
+            generation: 0,
+        };
+        let (id, mut entries) = (FlowId(0), Entries::new(1));
+        entries.write(id, &new, State::UdpUnreplied, 0);
+        entries.entries[0].packets = [u32::MAX, 7];
+        entries.entries[0].bytes = [1 << 40, 8];
+        entries.count(id, Direction::Forward, 1_500);
+        let forward = Counted { packets: 1 << 32, bytes: (1 << 40) + 1_500 };
+        assert_eq!(entries.counted(id, Direction::Forward), forward);
+        assert_eq!(entries.counted(id, Direction::Reply), Counted { packets: 7, bytes: 8 });
+        entries.write(id, &new, State::UdpUnreplied, 0);
+        assert_eq!(entries.counted(id, Direction::Forward), Counted { packets: 0, bytes: 0 });
+    }
+}

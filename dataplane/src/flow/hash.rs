@@ -4,7 +4,7 @@
 //! neighbouring addresses, so it mixes. It folds 64 × 64 → 128 bit products, as wyhash does,
 //! because that is cheap here and can be written in BPF with four 32-bit products.
 
-use crate::wire::{Endpoint, Tuple};
+use crate::wire::{Address, Endpoint, Tuple};
 
 /// The secret words of the hash: the same in all workers and in the steering programs of one
 /// engine, drawn anew at each start.
@@ -12,7 +12,8 @@ use crate::wire::{Endpoint, Tuple};
 pub struct HashKeys([u64; 8]);
 
 impl HashKeys {
-    /// Wraps eight secret words.
+    /// Wraps eight secret words, which must be random in all their 64 bits: the products spread
+    /// nothing if a word is zero or small.
     pub const fn new(words: [u64; 8]) -> Self {
         Self(words)
     }
@@ -41,18 +42,23 @@ impl HashKeys {
         let source = fold(tuple.source.address.high() ^ k[0], tuple.source.address.low() ^ k[1]);
         let destination =
             fold(tuple.destination.address.high() ^ k[2], tuple.destination.address.low() ^ k[3]);
-        let rest = (tuple.source.port as u64) << 32
-            | (tuple.destination.port as u64) << 16
-            | tuple.protocol as u64;
+        // Each field where it is loaded as it was stored: a wider load would wait for the store.
+        let rest = tuple.source.port as u64
+            | (tuple.destination.port as u64) << 32
+            | (tuple.protocol as u64) << 48;
         fold(source ^ rest ^ k[4], destination ^ k[5])
     }
 
     /// Hashes one endpoint to 64 bits.
     #[inline]
     pub fn endpoint(&self, endpoint: &Endpoint) -> u64 {
-        let k = &self.0;
-        let address = fold(endpoint.address.high() ^ k[0], endpoint.address.low() ^ k[1]);
-        fold(address ^ endpoint.port as u64 ^ k[6], k[7])
+        fold(self.address(&endpoint.address) ^ endpoint.port as u64 ^ self.0[6], self.0[7])
+    }
+
+    /// Hashes an address to 64 bits.
+    #[inline]
+    pub fn address(&self, address: &Address) -> u64 {
+        fold(address.high() ^ self.0[0], address.low() ^ self.0[1])
     }
 
     /// The worker, of `workers`, that owns all flows of this client. Both directions of a
@@ -73,7 +79,6 @@ const fn fold(a: u64, b: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Address;
 
     #[test]
     fn even_ports_and_neighbouring_clients_spread_over_workers() {

@@ -195,3 +195,54 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(number: u32) -> Slot {
+        Slot::new(FlowId(number), Direction::Reply, true)
+    }
+
+    #[test]
+    fn a_slot_tells_what_it_was_made_of() {
+        let slot = slot(MAX_CAPACITY_FLOWS - 1);
+        assert_eq!(slot.id(), FlowId(MAX_CAPACITY_FLOWS - 1));
+        assert_eq!((slot.direction(), slot.is_wide()), (Direction::Reply, true));
+    }
+
+    #[test]
+    fn crowded_buckets_use_the_second_refuse_when_both_are_full_and_come_clean() {
+        let mut index = Index::new(8);
+        // All have bucket 1 first and bucket 2 second; neighbouring tags share words.
+        let hash = |number: u32| 1 | 2 << BUCKET_BITS | u64::from(number) << 48;
+        for number in 0..16 {
+            assert!(index.insert(hash(number), slot(number)).is_ok());
+        }
+        assert!(index.insert(hash(16), slot(16)).is_err());
+        assert_eq!(index.buckets[1].elsewhere, 8);
+        for number in 0..16 {
+            let found = index.find(hash(number), |found| found == slot(number));
+            assert_eq!(found, Some(slot(number)));
+            index.remove(hash(number), slot(number));
+            assert_eq!(index.find(hash(number), |found| found == slot(number)), None);
+        }
+        assert!(index.buckets.iter().all(|bucket| bucket.tags == [0; 2] && bucket.elsewhere == 0));
+    }
+
+    #[test]
+    fn equal_tags_are_all_looked_at() {
+        let mut index = Index::new(1);
+        for number in 0..6 {
+            assert!(index.insert(0, slot(number)).is_ok());
+        }
+        let mut seen = vec![];
+        let found = index.find(0, |slot| {
+            seen.push(slot);
+            false
+        });
+        assert_eq!(found, None);
+        seen.sort_by_key(|slot| slot.id().0);
+        assert_eq!(seen, (0..6).map(slot).collect::<Vec<_>>());
+    }
+}

@@ -17,6 +17,9 @@ const HIGH_FIRST: u16 = 61_000;
 /// up are given up for that.)
 const POOL_PORTS: u32 = 36_277;
 
+/// 2^64 divided by the golden ratio: its multiples spread over all bits.
+const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
+
 const _: () = assert!(HIGH_FIRST as u32 + POOL_PORTS - LOW_PORTS <= u16::MAX as u32 + 1);
 
 impl FlowTable {
@@ -45,7 +48,9 @@ impl FlowTable {
         };
         usable(client.port).or_else(|| {
             let seed = self.keys.tuple(&Tuple { source: client, destination: backend, protocol });
-            probes(seed).find_map(usable)
+            // One client may come to one backend by many Services: not always the same order.
+            let turn = u64::from(self.len()).wrapping_mul(GOLDEN_RATIO);
+            probes(seed ^ turn).find_map(usable)
         })
     }
 }

@@ -105,7 +105,7 @@ impl Pipeline {
         packet.length = length;
         let sent = match (Route::back(client, context), context.origin) {
             // Its Ethernet addresses are swapped already.
-            (Route::Kernel(_), Origin::Port(interface)) => Ok(Via::Port(interface)),
+            (Route::Kernel(_), Origin::Port(interface)) => Ok(Via::port(interface)),
             (route, _) => self.send(packet, route, network_offset),
         };
         match sent {

@@ -57,7 +57,8 @@ impl Counters {
             Verdict::Answer(_) => 1,
             Verdict::Kernel(_) => 2,
             Verdict::HandOver(_) => 3,
-            Verdict::Drop(reason) => drop_index(reason),
+            Verdict::Drop(reason) => EVENTS.len() + reason as usize,
+            Verdict::Malformed(reason) => EVENTS.len() + DropReason::NAMED.len() + reason as usize,
         };
         self.0[index] += 1;
     }
@@ -67,15 +68,6 @@ impl Counters {
     pub fn count_flow(&mut self, event: FlowEvent) {
         self.0[event as usize] += 1;
     }
-}
-
-#[cold]
-fn drop_index(reason: DropReason) -> usize {
-    if let DropReason::Malformed(malformed) = reason {
-        return EVENTS.len() + DropReason::NAMED.len() + malformed as usize;
-    }
-    let at = DropReason::NAMED.iter().position(|(named, _)| *named == reason);
-    EVENTS.len() + at.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -92,9 +84,7 @@ mod tests {
             Verdict::HandOver(1),
         ];
         verdicts.extend(DropReason::NAMED.iter().map(|(reason, _)| Verdict::Drop(*reason)));
-        verdicts.extend(
-            Malformed::ALL.iter().map(|reason| Verdict::Drop(DropReason::Malformed(*reason))),
-        );
+        verdicts.extend(Malformed::ALL.iter().copied().map(Verdict::Malformed));
         let mut counters = Counters::default();
         for verdict in &verdicts {
             counters.count(*verdict);

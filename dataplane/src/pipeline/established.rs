@@ -21,7 +21,7 @@ impl Pipeline {
     }
 
     /// Translates a packet and sends it on, or tells its sender why that cannot be.
-    #[inline]
+    #[inline(always)]
     pub(super) fn forward(
         &mut self,
         packet: &mut Packet<'_>,

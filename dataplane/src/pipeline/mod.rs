@@ -28,7 +28,9 @@ pub use verdict::{DropReason, Verdict, Via};
 
 use crate::flow::{Fingerprints, FlowTable, RemovalReason, Removed};
 use crate::service::Snapshot;
-use crate::wire::{Endpoint, Headers, Parsed, WayIn, finish_checksum, parse, read_message};
+use crate::wire::{
+    Endpoint, Headers, Parsed, WayIn, finish_checksum, parse, parse_transport, read_message,
+};
 use answer::AnswerLimit;
 
 /// Places of the flow table that each batch looks at for expired flows.
@@ -52,6 +54,8 @@ pub struct Pipeline {
     fingerprints: Fingerprints,
     counters: Counters,
     answers: AnswerLimit,
+    /// Room for one batch.
+    stages: Vec<Staged>,
 }
 
 /// How a packet came, as far as the way out depends on it.
@@ -68,11 +72,33 @@ struct Context<'a> {
     now_ms: u64,
 }
 
-/// A packet after its first stage.
-enum Staged {
-    Transport { headers: Headers, hash: u64, origin: Origin },
-    Other { parsed: Parsed, origin: Origin },
+/// A packet after its first stage. Kept in place: moving it would cost as much as the stage.
+#[derive(Clone)]
+struct Staged {
+    headers: Headers,
+    hash: u64,
+    origin: Origin,
+    next: Next,
+}
+
+/// What is to be done with a packet after its first stage.
+#[derive(Clone, Copy)]
+enum Next {
+    /// TCP or UDP: `headers` and `hash` are set.
+    Transport,
+    /// Anything else. It is parsed again: it is rare, and what there is to know of it is large.
+    Other,
+    /// Nothing.
     Decided(Verdict),
+}
+
+impl Staged {
+    const EMPTY: Self = Self {
+        headers: Headers::UNREAD,
+        hash: 0,
+        origin: Origin::Port(0),
+        next: Next::Decided(Verdict::Drop(DropReason::NotIp)),
+    };
 }
 
 impl Pipeline {
@@ -84,11 +110,12 @@ impl Pipeline {
             fingerprints,
             counters: Counters::default(),
             answers: AnswerLimit::default(),
+            stages: vec![Staged::EMPTY; BATCH],
         }
     }
 
     /// Processes a batch: each packet is changed in place, and gets one verdict, in order.
-    /// `now_ms` is the time since the engine's start.
+    /// `now_ms` is the time since the engine's start. A batch has at most [`BATCH`] packets.
     pub fn process(
         &mut self,
         packets: &mut [Packet<'_>],
@@ -96,30 +123,26 @@ impl Pipeline {
         now_ms: u64,
         verdicts: &mut ArrayVec<Verdict, BATCH>,
     ) {
-        let mut staged = ArrayVec::<Staged, BATCH>::new();
-        for packet in packets.iter_mut().take(BATCH) {
-            staged.push(self.stage(packet));
+        let mut stages = std::mem::take(&mut self.stages);
+        for (packet, staged) in packets.iter_mut().zip(&mut stages) {
+            self.stage(packet, staged);
         }
-        for stage in &staged {
-            if let Staged::Transport { hash, .. } = stage {
-                self.flows.prefetch_entry(*hash);
+        for staged in stages.iter().take(packets.len()) {
+            if let Next::Transport = staged.next {
+                self.flows.prefetch_entry(staged.hash);
             }
         }
-        for (packet, stage) in packets.iter_mut().zip(&staged) {
-            let verdict = match stage {
-                Staged::Transport { headers, hash, origin } => {
-                    let context = Context { origin: *origin, snapshot, now_ms };
-                    self.transport(packet, headers, *hash, &context)
-                }
-                Staged::Other { parsed, origin } => {
-                    let context = Context { origin: *origin, snapshot, now_ms };
-                    self.other(packet, parsed, &context)
-                }
-                Staged::Decided(verdict) => *verdict,
+        for (packet, staged) in packets.iter_mut().zip(&stages) {
+            let context = Context { origin: staged.origin, snapshot, now_ms };
+            let verdict = match staged.next {
+                Next::Transport => self.transport(packet, &staged.headers, staged.hash, &context),
+                Next::Other => self.other(packet, &context),
+                Next::Decided(verdict) => verdict,
             };
             self.counters.count(verdict);
             verdicts.push(verdict);
         }
+        self.stages = stages;
     }
 
     /// Forgets flows that have been silent for too long, a bounded part of the table a call.
@@ -146,34 +169,30 @@ impl Pipeline {
     }
 
     /// Parses, and asks the processor for the first thing that the flow lookup will read.
-    #[inline]
-    fn stage(&mut self, packet: &mut Packet<'_>) -> Staged {
-        let parsed = match parse(packet.bytes()) {
-            Ok(parsed) => parsed,
-            Err(malformed) => {
-                return Staged::Decided(Verdict::Drop(DropReason::Malformed(malformed)));
-            }
+    #[inline(always)]
+    fn stage(&self, packet: &mut Packet<'_>, staged: &mut Staged) {
+        staged.next = match parse_transport(packet.bytes(), &mut staged.headers) {
+            Ok(true) => Next::Transport,
+            Ok(false) => Next::Other,
+            Err(malformed) => Next::Decided(Verdict::Malformed(malformed)),
         };
-        let origin = match packet.ingress {
+        match packet.ingress {
             Ingress::HostPort => match read_message(packet.bytes()) {
-                Some(way_in) => Origin::Host(way_in),
-                None => return Staged::Decided(Verdict::Drop(DropReason::NoMessage)),
+                Some(way_in) => staged.origin = Origin::Host(way_in),
+                None if matches!(staged.next, Next::Decided(_)) => {}
+                None => staged.next = Next::Decided(Verdict::Drop(DropReason::NoMessage)),
             },
             Ingress::Port { interface } => {
-                if let Parsed::Transport(headers) = &parsed {
+                staged.origin = Origin::Port(interface);
+                if let Next::Transport = staged.next {
                     // A veth that plays a NIC hands frames over with unfinished sums.
-                    finish_checksum(packet.bytes_mut(), headers);
+                    finish_checksum(packet.bytes_mut(), &staged.headers);
                 }
-                Origin::Port(interface)
             }
-        };
-        match parsed {
-            Parsed::Transport(headers) => {
-                let hash = self.flows.keys().tuple(&headers.tuple);
-                self.flows.prefetch_bucket(hash);
-                Staged::Transport { headers, hash, origin }
-            }
-            parsed => Staged::Other { parsed, origin },
+        }
+        if let Next::Transport = staged.next {
+            staged.hash = self.flows.keys().tuple(&staged.headers.tuple);
+            self.flows.prefetch_bucket(staged.hash);
         }
     }
 
@@ -200,13 +219,12 @@ impl Pipeline {
 
     /// What is neither TCP nor UDP, or has no ports.
     #[cold]
-    fn other(
-        &mut self,
-        packet: &mut Packet<'_>,
-        parsed: &Parsed,
-        context: &Context<'_>,
-    ) -> Verdict {
-        let (destination, reason) = match parsed {
+    fn other(&mut self, packet: &mut Packet<'_>, context: &Context<'_>) -> Verdict {
+        let parsed = match parse(packet.bytes()) {
+            Ok(parsed) => parsed,
+            Err(malformed) => return Verdict::Malformed(malformed),
+        };
+        let (destination, reason) = match &parsed {
             Parsed::IcmpError(error) => {
                 return self.icmp_error(packet, error, context);
             }

@@ -10,16 +10,16 @@ use crate::wire::{
 
 /// The way out of one packet.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Route {
+pub(super) enum Route<'a> {
     /// Through the host port, straight into a Pod.
-    Pod { interface: u32, mac: MacAddress, mtu: u16 },
+    Pod { interface: u32, mac: &'a MacAddress, mtu: u16 },
     /// Through an XDP port, to a neighbour.
-    Port { interface: u32, mac: MacAddress, source_mac: MacAddress, mtu: u16 },
+    Port { interface: u32, mac: &'a MacAddress, source_mac: &'a MacAddress, mtu: u16 },
     /// Through the host port, to the kernel, which routes, counts hops and minds lengths itself.
     Kernel(WayOut),
 }
 
-impl Route {
+impl<'a> Route<'a> {
     /// The longest IP packet that fits, in bytes, as far as it is ours to mind.
     pub(super) fn mtu(&self) -> Option<u16> {
         match self {
@@ -34,20 +34,20 @@ impl Route {
     /// or strict reverse path filtering drops it: one that still has its client as source comes
     /// as received from that client; one from a Service or a stand-in address comes from the host
     /// port, where these are routed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn to(
         destination: &Address,
         direction: Direction,
         masqueraded: bool,
-        context: &Context<'_>,
+        context: &Context<'a>,
     ) -> Self {
         let snapshot = context.snapshot;
         match snapshot.forwarding.lookup(destination) {
-            Some(&NextHop::Pod { interface, mac, mtu }) if snapshot.deliver == Deliver::Peer => {
-                Self::Pod { interface, mac, mtu }
+            Some(NextHop::Pod { interface, mac, mtu }) if snapshot.deliver == Deliver::Peer => {
+                Self::Pod { interface: *interface, mac, mtu: *mtu }
             }
-            Some(&NextHop::Port { interface, mac, source_mac, mtu }) => {
-                Self::Port { interface, mac, source_mac, mtu }
+            Some(NextHop::Port { interface, mac, source_mac, mtu }) => {
+                Self::Port { interface: *interface, mac, source_mac, mtu: *mtu }
             }
             _ => Self::Kernel(match context.origin {
                 _ if direction == Direction::Reply || masqueraded => WayOut::Node,
@@ -60,14 +60,14 @@ impl Route {
     }
 
     /// The way of an answer to the packet's sender.
-    pub(super) fn back(client: &Address, context: &Context<'_>) -> Self {
+    pub(super) fn back(client: &Address, context: &Context<'a>) -> Self {
         let known = Self::to(client, Direction::Reply, false, context);
         match (known, context.origin) {
             // An address that nobody told us of: to where it came from.
             (Self::Kernel(_), Origin::Host(WayIn::PodIngress(interface)))
                 if context.snapshot.deliver == Deliver::Peer =>
             {
-                Self::Pod { interface, mac: [0; 6], mtu: u16::MAX }
+                Self::Pod { interface, mac: &[0; 6], mtu: u16::MAX }
             }
             _ => known,
         }
@@ -77,24 +77,24 @@ impl Route {
 impl Pipeline {
     /// Writes the Ethernet header, which is the message on the host port, and counts the hop where
     /// no kernel will.
-    #[inline]
+    #[inline(always)]
     pub(super) fn send(
         &self,
         packet: &mut Packet<'_>,
-        route: Route,
+        route: Route<'_>,
         network_offset: u16,
     ) -> Result<Via, DropReason> {
         let bytes = packet.bytes_mut();
         match route {
             Route::Port { interface, mac, source_mac, .. } => {
                 decrement_time_to_live(bytes, network_offset);
-                set_ethernet_addresses(bytes, mac, source_mac);
-                return Ok(Via::Port(interface));
+                set_ethernet_addresses(bytes, *mac, *source_mac);
+                return Ok(Via::port(interface));
             }
             _ if !self.config.host_port => return Err(DropReason::NoHostPort),
             Route::Pod { interface, mac, .. } => {
                 decrement_time_to_live(bytes, network_offset);
-                write_message(bytes, WayOut::Pod { interface, mac });
+                write_message(bytes, WayOut::Pod { interface, mac: *mac });
             }
             Route::Kernel(way) => write_message(bytes, way),
         }

@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use crate::wire::Malformed;
 
 /// The device on which a packet leaves.
@@ -6,10 +8,21 @@ pub enum Via {
     /// The host port.
     HostPort,
     /// The XDP port with this interface index.
-    Port(u32),
+    Port(NonZeroU32),
+}
+
+impl Via {
+    /// The XDP port with this interface index.
+    #[inline]
+    pub fn port(interface: u32) -> Self {
+        // There is no interface 0.
+        NonZeroU32::new(interface).map_or(Self::HostPort, Self::Port)
+    }
 }
 
 /// What becomes of a packet. Every packet gets exactly one, and each is counted.
+///
+/// A tag and one 32-bit value in every variant: it travels in two registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// Translated, and on its way.
@@ -22,20 +35,23 @@ pub enum Verdict {
     HandOver(u32),
     /// Not forwarded.
     Drop(DropReason),
+    /// Not forwarded: its headers contradict themselves or its length.
+    Malformed(Malformed),
 }
+
+const _: () = assert!(size_of::<Verdict>() == 8);
 
 macro_rules! drop_reasons {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// Why a packet was not forwarded.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u32)]
         pub enum DropReason {
-            /// Its headers contradict themselves or its length.
-            Malformed(Malformed),
             $($(#[$doc])* $variant,)*
         }
 
         impl DropReason {
-            /// Every reason but the malformed ones, with its name as a counter.
+            /// Every reason, in the order of `self as usize`, with its name as a counter.
             pub const NAMED: &[(Self, &str)] = &[$((Self::$variant, $name),)*];
         }
     };

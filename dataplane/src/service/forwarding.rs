@@ -1,7 +1,7 @@
 use hashbrown::HashTable;
 
 use crate::flow::HashKeys;
-use crate::wire::{Address, Endpoint, MacAddress};
+use crate::wire::{Address, MacAddress};
 
 /// How a packet reaches an address from this node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,5 +74,5 @@ impl ForwardingTable {
 
 #[inline]
 fn hash(address: &Address) -> u64 {
-    HashKeys::PUBLIC.endpoint(&Endpoint { address: *address, port: 0 })
+    HashKeys::PUBLIC.address(address)
 }

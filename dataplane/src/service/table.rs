@@ -138,5 +138,5 @@ fn frontend_hash(frontend: &Frontend) -> u64 {
 
 #[inline]
 fn address_hash(address: &Address) -> u64 {
-    HashKeys::PUBLIC.endpoint(&Endpoint { address: *address, port: 0 })
+    HashKeys::PUBLIC.address(address)
 }

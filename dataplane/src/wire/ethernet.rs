@@ -8,9 +8,9 @@ pub(super) const HEADER_BYTES: usize = 14;
 /// Bytes that one IEEE 802.1Q tag adds.
 const TAG_BYTES: usize = 4;
 
-const TYPE_IPV4: [u8; 2] = 0x0800_u16.to_be_bytes();
-const TYPE_IPV6: [u8; 2] = 0x86dd_u16.to_be_bytes();
-const TYPE_TAG: [u8; 2] = 0x8100_u16.to_be_bytes();
+const TYPE_IPV4: u16 = 0x0800;
+const TYPE_IPV6: u16 = 0x86dd;
+const TYPE_TAG: u16 = 0x8100;
 
 /// What an Ethernet frame carries, and from which byte on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,7 +29,7 @@ pub(super) fn payload(frame: &[u8]) -> Result<Payload, Malformed> {
         return Err(Malformed::TruncatedEthernet);
     };
     let [.., high, low] = *header;
-    match [high, low] {
+    match u16::from_be_bytes([high, low]) {
         TYPE_IPV4 => Ok(Payload::Ipv4(HEADER_BYTES)),
         TYPE_IPV6 => Ok(Payload::Ipv6(HEADER_BYTES)),
         TYPE_TAG => tagged_payload(frame),
@@ -42,7 +42,7 @@ fn tagged_payload(frame: &[u8]) -> Result<Payload, Malformed> {
         return Err(Malformed::TruncatedEthernet);
     };
     let [.., high, low] = *header;
-    Ok(match [high, low] {
+    Ok(match u16::from_be_bytes([high, low]) {
         TYPE_IPV4 => Payload::Ipv4(HEADER_BYTES + TAG_BYTES),
         TYPE_IPV6 => Payload::Ipv6(HEADER_BYTES + TAG_BYTES),
         _ => Payload::Other,
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(payload(&UNTAGGED), Ok(Payload::Ipv4(14)));
         assert_eq!(payload(&TAGGED), Ok(Payload::Ipv6(18)));
         let mut twice = TAGGED;
-        twice[16..].copy_from_slice(&TYPE_TAG);
+        twice[16..].copy_from_slice(&TYPE_TAG.to_be_bytes());
         assert_eq!(payload(&twice), Ok(Payload::Other));
         let mut arp = UNTAGGED;
         arp[13] = 0x06;

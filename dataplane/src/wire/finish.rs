@@ -119,4 +119,17 @@ mod tests {
         assert!(!finish_checksum(&mut frame, &headers));
         assert_eq!(frame, before);
     }
+
+    #[test]
+    fn udp_checksum_zero_is_written_as_ffff() {
+        let (tuple, _) = sample::translations()[2];
+        // Two bytes of payload that make the checksum come out as 0.
+        let without = sample::frame(&tuple, &[0, 0]);
+        let mut frame = sample::frame(&tuple, &without[40..42]);
+        make_partial(&mut frame);
+        let headers = headers(&frame);
+        assert!(finish_checksum(&mut frame, &headers));
+        assert_eq!(frame[40..42], [0xff, 0xff]);
+        assert_valid(&frame);
+    }
 }

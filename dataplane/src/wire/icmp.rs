@@ -1,4 +1,4 @@
-use super::network::{self, Extent, Fragment, Network, protocol};
+use super::network::{self, Addresses, Extent, Fragment, Network, Version, protocol};
 use super::parse::tuple;
 use super::{Address, Malformed, Parsed, Protocol, Tuple, transport};
 
@@ -74,56 +74,44 @@ enum Kind {
 ///
 /// [`Malformed::TruncatedTransport`].
 #[cold]
-pub(super) fn read(
-    frame: &[u8],
-    network_offset: usize,
-    network: &Network,
-) -> Result<Parsed, Malformed> {
-    let message = frame.get(network.payload_offset..network.end).unwrap_or_default();
-    let Some(header) = message.first_chunk::<HEADER_BYTES>() else {
+pub(super) fn read(frame: &[u8], network: Network) -> Result<Parsed, Malformed> {
+    let Some(header) = network.payload(frame).first_chunk::<HEADER_BYTES>() else {
         return Err(Malformed::TruncatedTransport);
     };
-    let parsed = match kind(network, header) {
-        Kind::Error => read_error(frame, network_offset, network, header),
+    let Addresses { source, destination } = network.addresses(frame);
+    let parsed = match kind(network.version, header) {
+        Kind::Error => read_error(frame, network, header).map(Parsed::IcmpError),
         Kind::EchoRequest => Some(Parsed::EchoRequest(EchoRequest {
-            source: network.source,
-            destination: network.destination,
+            source,
+            destination,
             time_to_live: network.time_to_live,
-            network_offset: network_offset as u16,
-            end: network.end as u16,
-            icmp_offset: network.payload_offset as u16,
+            network_offset: network.offset,
+            end: network.end,
+            icmp_offset: network.payload_offset,
         })),
         Kind::Other => None,
     };
-    Ok(parsed.unwrap_or(Parsed::OtherIp {
-        source: network.source,
-        destination: network.destination,
-        network_offset: network_offset as u16,
-    }))
+    let other = Parsed::OtherIp { source, destination, network_offset: network.offset };
+    Ok(parsed.unwrap_or(other))
 }
 
-fn kind(network: &Network, header: &[u8; HEADER_BYTES]) -> Kind {
-    match (network.source.is_ipv4(), header[0], header[1]) {
-        (true, 3 | 11 | 12, _) | (false, 1..=4, _) => Kind::Error,
-        (true, V4_ECHO_REQUEST, 0) | (false, V6_ECHO_REQUEST, 0) => Kind::EchoRequest,
+fn kind(version: Version, header: &[u8; HEADER_BYTES]) -> Kind {
+    match (version, header[0], header[1]) {
+        (Version::V4, 3 | 11 | 12, _) | (Version::V6, 1..=4, _) => Kind::Error,
+        (Version::V4, V4_ECHO_REQUEST, 0) | (Version::V6, V6_ECHO_REQUEST, 0) => Kind::EchoRequest,
         _ => Kind::Other,
     }
 }
 
-fn read_error(
-    frame: &[u8],
-    network_offset: usize,
-    outer: &Network,
-    header: &[u8; HEADER_BYTES],
-) -> Option<Parsed> {
-    let inner_offset = outer.payload_offset + HEADER_BYTES;
-    let quote_end = match extended_quote_bytes(outer, header) {
-        Some(bytes) => outer.end.min(inner_offset + bytes),
-        None => outer.end,
+fn read_error(frame: &[u8], outer: Network, header: &[u8; HEADER_BYTES]) -> Option<IcmpError> {
+    let inner_offset = usize::from(outer.payload_offset) + HEADER_BYTES;
+    let quote_end = match extended_quote_bytes(outer.version, header) {
+        Some(bytes) => usize::from(outer.end).min(inner_offset + bytes),
+        None => usize::from(outer.end),
     };
     let quoting = frame.get(..quote_end)?;
     let inner = network::read(quoting, inner_offset, Extent::Quoted).ok()?;
-    if inner.source.is_ipv4() != outer.source.is_ipv4() || inner.fragment == Fragment::Later {
+    if inner.version != outer.version || inner.fragment == Fragment::Later {
         return None;
     }
     let protocol = match inner.protocol {
@@ -132,29 +120,30 @@ fn read_error(
         _ => return None,
     };
     let ports = transport::read_quoted(quoting, &inner).ok()?;
-    Some(Parsed::IcmpError(IcmpError {
-        source: outer.source,
-        destination: outer.destination,
-        inner: tuple(&inner, &ports, protocol),
+    let Addresses { source, destination } = outer.addresses(frame);
+    Some(IcmpError {
+        source,
+        destination,
+        inner: tuple(inner.addresses(frame), ports, protocol),
         time_to_live: outer.time_to_live,
-        network_offset: network_offset as u16,
-        end: outer.end as u16,
-        icmp_offset: outer.payload_offset as u16,
-        inner_network_offset: inner_offset as u16,
-        inner_transport_offset: inner.payload_offset as u16,
-        quote_end: inner.end as u16,
-    }))
+        network_offset: outer.offset,
+        end: outer.end,
+        icmp_offset: outer.payload_offset,
+        inner_network_offset: inner.offset,
+        inner_transport_offset: inner.payload_offset,
+        quote_end: inner.end,
+    })
 }
 
 /// Bytes of the quoted packet where an extension structure follows it (RFC 4884, sections 4 and 5).
 ///
 /// The length stands in a byte that was reserved before, in words of 4 bytes for ICMPv4 and 8 for
 /// ICMPv6. One that is too small for an extension to follow is taken as an old sender's garbage.
-fn extended_quote_bytes(network: &Network, header: &[u8; HEADER_BYTES]) -> Option<usize> {
-    let bytes = match (network.source.is_ipv4(), header[0]) {
-        (true, _) => usize::from(header[5]) * 4,
-        (false, 1 | 3) => usize::from(header[4]) * 8,
-        (false, _) => return None,
+fn extended_quote_bytes(version: Version, header: &[u8; HEADER_BYTES]) -> Option<usize> {
+    let bytes = match (version, header[0]) {
+        (Version::V4, _) => usize::from(header[5]) * 4,
+        (Version::V6, 1 | 3) => usize::from(header[4]) * 8,
+        (Version::V6, _) => return None,
     };
     (bytes >= EXTENDED_QUOTE_BYTES_MIN).then_some(bytes)
 }
@@ -255,5 +244,27 @@ mod tests {
         assert!(matches!(parse(&frame), Ok(Parsed::EchoRequest(_))));
         frame[17] -= 1;
         assert_eq!(parse(&frame).err(), Some(Malformed::TruncatedTransport));
+    }
+
+    #[test]
+    fn fragments_are_not_understood() {
+        let (tuple, _) = sample::translations()[0];
+        let about = sample::frame(&tuple, b"payload");
+        let (to, from) = (tuple.source.address, tuple.destination.address);
+        let quoted = |at: usize, value: u8| {
+            let mut frame = sample::unreachable(from, &about, 1000);
+            assert!(matches!(parse(&frame), Ok(Parsed::IcmpError(_))));
+            frame[at] = value;
+            parse(&frame)
+        };
+        let inner = 14 + 20 + 8;
+        // More fragments in the message itself; in the quoted packet; and a quote without ports.
+        assert!(matches!(quoted(20, 0x20), Ok(Parsed::OtherIp { .. })));
+        assert!(matches!(quoted(inner + 6, 0x20), Ok(Parsed::IcmpError(_))));
+        assert!(matches!(quoted(inner + 7, 1), Ok(Parsed::OtherIp { .. })));
+        let mut echo = sample::icmp(to, from, V4_ECHO_REQUEST, 0, [0; 4], b"ping");
+        assert!(matches!(parse(&echo), Ok(Parsed::EchoRequest(_))));
+        echo[20] = 0x20;
+        assert!(matches!(parse(&echo), Ok(Parsed::OtherIp { .. })));
     }
 }

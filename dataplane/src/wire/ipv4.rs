@@ -1,4 +1,4 @@
-use super::network::{Extent, Fragment, Network};
+use super::network::{Addresses, Extent, Fragment, Network, Version};
 use super::{Address, Malformed};
 
 /// Bytes of an IPv4 header without options.
@@ -7,7 +7,7 @@ pub(super) const HEADER_BYTES: usize = 20;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
-/// Reads the IPv4 header at `offset` (RFC 791, section 3.1), stepping over its options.
+/// Reads the IPv4 header at `network.offset` of a frame of at most 65,535 bytes (RFC 791, section 3.1), stepping over its options.
 ///
 /// The header checksum is not verified: the kernel or the NIC has, and updates are incremental,
 /// so a wrong sum stays wrong and the receiver drops the packet.
@@ -16,8 +16,9 @@ const FRAGMENT_OFFSET: u16 = 0x1fff;
 ///
 /// [`Malformed::TruncatedIp`], [`Malformed::IpVersion`], [`Malformed::HeaderLength`],
 /// [`Malformed::TotalLength`].
-#[inline]
-pub(super) fn read(frame: &[u8], offset: usize, extent: Extent) -> Result<Network, Malformed> {
+#[inline(always)]
+pub(super) fn read(frame: &[u8], extent: Extent, network: &mut Network) -> Result<(), Malformed> {
+    let offset = usize::from(network.offset);
     let rest = frame.get(offset..).unwrap_or_default();
     let Some(header) = rest.first_chunk::<HEADER_BYTES>() else {
         return Err(Malformed::TruncatedIp);
@@ -38,21 +39,35 @@ pub(super) fn read(frame: &[u8], offset: usize, extent: Extent) -> Result<Networ
         return Err(Malformed::TotalLength);
     }
     let fragment = u16::from_be_bytes([header[6], header[7]]);
-    Ok(Network {
-        source: address([header[12], header[13], header[14], header[15]]),
-        destination: address([header[16], header[17], header[18], header[19]]),
+    *network = Network {
+        version: Version::V4,
         protocol: header[9],
         time_to_live: header[8],
-        fragment: if fragment & FRAGMENT_OFFSET != 0 {
-            Fragment::Later
-        } else if fragment & MORE_FRAGMENTS != 0 {
-            Fragment::First
-        } else {
-            Fragment::Whole
-        },
-        payload_offset: offset + header_bytes,
-        end: offset + present_bytes,
-    })
+        fragment: part(fragment),
+        offset: network.offset,
+        payload_offset: (offset + header_bytes) as u16,
+        end: (offset + present_bytes) as u16,
+    };
+    Ok(())
+}
+
+#[inline]
+const fn part(word: u16) -> Fragment {
+    if word & FRAGMENT_OFFSET != 0 {
+        Fragment::Later
+    } else if word & MORE_FRAGMENTS != 0 {
+        Fragment::First
+    } else {
+        Fragment::Whole
+    }
+}
+
+#[inline]
+pub(super) fn addresses(header: &[u8; HEADER_BYTES]) -> Addresses {
+    Addresses {
+        source: address([header[12], header[13], header[14], header[15]]),
+        destination: address([header[16], header[17], header[18], header[19]]),
+    }
 }
 
 #[inline]
@@ -62,7 +77,7 @@ fn address(bytes: [u8; 4]) -> Address {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Extent, Fragment, Malformed, Network};
 
     /// 24 bytes of header, one option word, 4 bytes of payload, 2 bytes that are not the packet's.
     const PACKET: [u8; 30] = [
@@ -76,15 +91,20 @@ mod tests {
         packet
     }
 
+    fn read(packet: &[u8], extent: Extent) -> Result<Network, Malformed> {
+        let mut network = Network::unread(0);
+        super::read(packet, extent, &mut network).map(|()| network)
+    }
+
     fn error(packet: &[u8]) -> Option<Malformed> {
-        read(packet, 0, Extent::Whole).err()
+        read(packet, Extent::Whole).err()
     }
 
     #[test]
     fn options_are_stepped_over_and_padding_is_left_out() {
-        let network = read(&PACKET, 0, Extent::Whole).expect("a packet");
-        assert_eq!(network.source.to_string(), "10.0.0.1");
-        assert_eq!(network.destination.to_string(), "10.96.0.10");
+        let network = read(&PACKET, Extent::Whole).expect("a packet");
+        assert_eq!(network.addresses(&PACKET).source.to_string(), "10.0.0.1");
+        assert_eq!(network.addresses(&PACKET).destination.to_string(), "10.96.0.10");
         assert_eq!((network.protocol, network.time_to_live), (17, 63));
         assert_eq!((network.payload_offset, network.end), (24, 28));
         assert_eq!(network.fragment, Fragment::Whole);
@@ -106,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_quoted_packet_may_be_cut_behind_its_header() {
-        let quoted = |length: usize| read(&PACKET[..length], 0, Extent::Quoted).ok();
+        let quoted = |length: usize| read(&PACKET[..length], Extent::Quoted).ok();
         assert_eq!(quoted(23).map(|network| network.end), None);
         assert_eq!(quoted(24).map(|network| network.end), Some(24));
         assert_eq!(quoted(30).map(|network| network.end), Some(28));
@@ -117,7 +137,7 @@ mod tests {
         let fragment = |word: u16| {
             let mut packet = PACKET;
             packet[6..8].copy_from_slice(&word.to_be_bytes());
-            read(&packet, 0, Extent::Whole).map(|network| network.fragment)
+            read(&packet, Extent::Whole).map(|network| network.fragment)
         };
         assert_eq!(fragment(0x4000), Ok(Fragment::Whole));
         assert_eq!(fragment(0x2000), Ok(Fragment::First));

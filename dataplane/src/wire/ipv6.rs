@@ -1,4 +1,4 @@
-use super::network::{Extent, Fragment, Network};
+use super::network::{Addresses, Extent, Fragment, Network, Version};
 use super::{Address, Malformed};
 
 /// Bytes of the fixed IPv6 header.
@@ -14,7 +14,7 @@ const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
 
-/// Reads the IPv6 header at `offset` and walks its extension headers (RFC 8200).
+/// Reads the IPv6 header at `network.offset` of a frame of at most 65,535 bytes and walks its extension headers (RFC 8200).
 ///
 /// The walk stops at a routing header with segments left: the header's destination is then not
 /// the one in the transport's pseudo-header (section 8.1), so the packet is reported as one of
@@ -24,8 +24,9 @@ const DESTINATION_OPTIONS: u8 = 60;
 ///
 /// [`Malformed::TruncatedIp`], [`Malformed::IpVersion`], [`Malformed::TotalLength`],
 /// [`Malformed::MappedAddress`], and those of the extension headers.
-#[inline]
-pub(super) fn read(frame: &[u8], offset: usize, extent: Extent) -> Result<Network, Malformed> {
+#[inline(always)]
+pub(super) fn read(frame: &[u8], extent: Extent, network: &mut Network) -> Result<(), Malformed> {
+    let offset = usize::from(network.offset);
     let rest = frame.get(offset..).unwrap_or_default();
     let Some(header) = rest.first_chunk::<HEADER_BYTES>() else {
         return Err(Malformed::TruncatedIp);
@@ -43,24 +44,42 @@ pub(super) fn read(frame: &[u8], offset: usize, extent: Extent) -> Result<Networ
         Extent::Whole if total_bytes > rest.len() => return Err(Malformed::TotalLength),
         Extent::Whole | Extent::Quoted => total_bytes.min(rest.len()),
     };
-    let source = address(header, 8);
-    let destination = address(header, 24);
+    let Addresses { source, destination } = addresses(header);
     if source.is_ipv4() || destination.is_ipv4() {
         return Err(Malformed::MappedAddress);
     }
-    let mut network = Network {
-        source,
-        destination,
+    let end = offset + present_bytes;
+    let mut chain = Chain {
         protocol: next_header,
-        time_to_live: header[7],
         fragment: Fragment::Whole,
         payload_offset: offset + HEADER_BYTES,
-        end: offset + present_bytes,
     };
     if is_extension(next_header) {
-        walk(frame, &mut network)?;
+        chain = walk(frame, chain, end)?;
     }
-    Ok(network)
+    *network = Network {
+        version: Version::V6,
+        protocol: chain.protocol,
+        time_to_live: header[7],
+        fragment: chain.fragment,
+        offset: network.offset,
+        payload_offset: chain.payload_offset as u16,
+        end: end as u16,
+    };
+    Ok(())
+}
+
+/// How far the extension headers have been walked, and what they said.
+#[derive(Clone, Copy)]
+struct Chain {
+    protocol: u8,
+    fragment: Fragment,
+    payload_offset: usize,
+}
+
+#[inline]
+pub(super) fn addresses(header: &[u8; HEADER_BYTES]) -> Addresses {
+    Addresses { source: address(header, 8), destination: address(header, 24) }
 }
 
 #[inline]
@@ -75,28 +94,26 @@ fn is_extension(next_header: u8) -> bool {
     matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
 }
 
-/// Moves `network.payload_offset` behind the extension headers, or to the first one that cannot
-/// be passed.
+/// Goes on behind the extension headers, or to the first one that cannot be passed.
 #[cold]
-fn walk(frame: &[u8], network: &mut Network) -> Result<(), Malformed> {
-    let chain_offset = network.payload_offset;
+fn walk(frame: &[u8], mut chain: Chain, end: usize) -> Result<Chain, Malformed> {
+    let chain_offset = chain.payload_offset;
     let mut fragmented = false;
     for _ in 0..EXTENSIONS_MAX {
-        let extension =
-            frame.get(network.payload_offset..network.end).and_then(<[u8]>::first_chunk::<8>);
+        let extension = frame.get(chain.payload_offset..end).and_then(<[u8]>::first_chunk::<8>);
         let Some(&[next_header, length, fragment_high, fragment_low, ..]) = extension else {
             return Err(Malformed::TruncatedExtension);
         };
-        let bytes = match network.protocol {
-            HOP_BY_HOP if network.payload_offset != chain_offset => {
+        let bytes = match chain.protocol {
+            HOP_BY_HOP if chain.payload_offset != chain_offset => {
                 return Err(Malformed::ExtensionOrder);
             }
             // The fourth byte of a routing header is "segments left".
-            ROUTING if fragment_low != 0 => return Ok(()),
+            ROUTING if fragment_low != 0 => return Ok(chain),
             FRAGMENT if fragmented => return Err(Malformed::ExtensionOrder),
             FRAGMENT => {
                 fragmented = true;
-                network.fragment = part(u16::from_be_bytes([fragment_high, fragment_low]));
+                chain.fragment = part(u16::from_be_bytes([fragment_high, fragment_low]));
                 8
             }
             // RFC 4302, section 2.2: in units of 4 bytes, minus 2.
@@ -104,14 +121,14 @@ fn walk(frame: &[u8], network: &mut Network) -> Result<(), Malformed> {
             // RFC 8200, section 4: in units of 8 bytes, the first not counted.
             _ => (usize::from(length) + 1) * 8,
         };
-        network.payload_offset += bytes;
-        if network.payload_offset > network.end {
+        chain.payload_offset += bytes;
+        if chain.payload_offset > end {
             return Err(Malformed::TruncatedExtension);
         }
-        network.protocol = next_header;
+        chain.protocol = next_header;
         // What follows in a later fragment is payload, not a header.
-        if network.fragment == Fragment::Later || !is_extension(next_header) {
-            return Ok(());
+        if chain.fragment == Fragment::Later || !is_extension(next_header) {
+            return Ok(chain);
         }
     }
     Err(Malformed::ExtensionChain)
@@ -211,6 +228,14 @@ mod tests {
             let mut mapped = plain.clone();
             mapped[at..at + 16].copy_from_slice(&sample::address("10.0.0.1").bits().to_be_bytes());
             assert_eq!(parse(&mapped).err(), Some(Malformed::MappedAddress));
+        }
+    }
+
+    #[test]
+    fn an_extension_longer_than_the_packet_is_truncated() {
+        for length in [3, u8::MAX] {
+            let frame = with(&[(DESTINATION_OPTIONS, &[0, length, 1, 4, 0, 0, 0, 0])]);
+            assert_eq!(parse(&frame).err(), Some(Malformed::TruncatedExtension));
         }
     }
 }

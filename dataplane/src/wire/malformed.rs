@@ -4,7 +4,7 @@ macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// Why a frame is not a packet that anything may be done with.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-        #[repr(u8)]
+        #[repr(u32)]
         pub enum Malformed {
             $($(#[$doc])* $variant,)*
         }

@@ -35,7 +35,7 @@ pub use finish::finish_checksum;
 pub use icmp::{EchoRequest, IcmpError};
 pub use malformed::Malformed;
 pub use message::{WayIn, WayOut, read_message, write_message};
-pub use parse::{Headers, Parsed, parse};
+pub use parse::{Headers, Parsed, parse, parse_transport};
 pub use translate::{decrement_time_to_live, translate, translate_icmp_error};
 pub use transport::TcpFlags;
 pub use tuple::{Endpoint, Protocol, Tuple};

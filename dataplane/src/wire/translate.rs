@@ -1,5 +1,6 @@
 use super::checksum::{self, Change};
 use super::icmp::{self, IcmpError};
+use super::network::Addresses;
 use super::transport::{TCP_CHECKSUM, TCP_HEADER_BYTES, UDP_CHECKSUM};
 use super::{Address, Headers, Protocol, Tuple, ipv4, ipv6};
 
@@ -22,7 +23,7 @@ pub fn translate(frame: &mut [u8], headers: &Headers, to: &Tuple) {
 
 /// Lowers the TTL or hop limit by one and updates the IPv4 header checksum.
 ///
-/// The caller has checked that it is over 1: a packet that arrives with less is answered with
+/// The caller has checked that it is over 1 (0 stays 0): a packet that arrives with less is answered with
 /// [`IcmpAnswer::TimeExceeded`](super::IcmpAnswer), not sent on.
 #[inline]
 pub fn decrement_time_to_live(frame: &mut [u8], network_offset: u16) {
@@ -35,8 +36,9 @@ pub fn decrement_time_to_live(frame: &mut [u8], network_offset: u16) {
         return;
     }
     let old = u16::from_be_bytes([header[8], header[9]]);
-    header[8] = header[8].saturating_sub(1);
-    let new = u16::from_be_bytes([header[8], header[9]]);
+    // The TTL is the upper byte of this word.
+    let new = old.checked_sub(0x100).unwrap_or(old);
+    [header[8], header[9]] = new.to_be_bytes();
     let checksum = u16::from_be_bytes([header[10], header[11]]);
     let checksum = Change::default().word(old, new).apply(checksum);
     [header[10], header[11]] = checksum.to_be_bytes();
@@ -90,22 +92,9 @@ fn quoted_headers_sum(frame: &[u8], error: &IcmpError) -> u16 {
     checksum::fold(checksum::sum(headers))
 }
 
-#[derive(Clone, Copy)]
-struct Addresses {
-    source: Address,
-    destination: Address,
-}
-
-impl Addresses {
-    #[inline]
-    fn of(tuple: &Tuple) -> Self {
-        Self { source: tuple.source.address, destination: tuple.destination.address }
-    }
-}
-
 /// Writes the addresses of the IP header at `offset`, with its checksum if it has one, and returns
 /// how they change a pseudo-header.
-#[inline]
+#[inline(always)]
 fn rewrite_addresses(frame: &mut [u8], offset: u16, from: Addresses, to: Addresses) -> Change {
     debug_assert_eq!(from.source.is_ipv4(), to.source.is_ipv4());
     debug_assert_eq!(from.destination.is_ipv4(), to.destination.is_ipv4());
@@ -117,7 +106,7 @@ fn rewrite_addresses(frame: &mut [u8], offset: u16, from: Addresses, to: Address
     }
 }
 
-#[inline]
+#[inline(always)]
 fn rewrite_ipv4(packet: &mut [u8], from: Addresses, to: Addresses) -> Change {
     let change = Change::default()
         .double_word(from.source.v4_bits(), to.source.v4_bits())
@@ -131,7 +120,7 @@ fn rewrite_ipv4(packet: &mut [u8], from: Addresses, to: Addresses) -> Change {
     change
 }
 
-#[inline]
+#[inline(always)]
 fn rewrite_ipv6(packet: &mut [u8], from: Addresses, to: Addresses) -> Change {
     if let Some(header) = packet.first_chunk_mut::<{ ipv6::HEADER_BYTES }>() {
         header[8..24].copy_from_slice(&to.source.bits().to_be_bytes());
@@ -142,7 +131,7 @@ fn rewrite_ipv6(packet: &mut [u8], from: Addresses, to: Addresses) -> Change {
 
 /// Writes the ports of a packet that begins with its transport header, and its checksum if that is
 /// there.
-#[inline]
+#[inline(always)]
 fn rewrite_transport(packet: &mut [u8], pseudo_header: Change, from: &Tuple, to: &Tuple) {
     let old_ports = ports(from);
     let new_ports = ports(to);
@@ -230,6 +219,10 @@ mod tests {
                     assert_eq!(headers(&lower).time_to_live, time_to_live);
                     assert_valid(&lower);
                 }
+                let used_up = lower.clone();
+                let offset = headers(&lower).network_offset;
+                decrement_time_to_live(&mut lower, offset);
+                assert_eq!(lower, used_up);
             }
         }
     }

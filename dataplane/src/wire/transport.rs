@@ -89,9 +89,9 @@ pub(super) struct Transport {
 /// # Errors
 ///
 /// [`Malformed::TruncatedTransport`], [`Malformed::TcpDataOffset`], [`Malformed::ZeroPort`].
-#[inline]
+#[inline(always)]
 pub(super) fn read_tcp(frame: &[u8], network: &Network) -> Result<Transport, Malformed> {
-    let segment = frame.get(network.payload_offset..network.end).unwrap_or_default();
+    let segment = network.payload(frame);
     let Some(header) = segment.first_chunk::<TCP_HEADER_BYTES>() else {
         return Err(Malformed::TruncatedTransport);
     };
@@ -109,9 +109,9 @@ pub(super) fn read_tcp(frame: &[u8], network: &Network) -> Result<Transport, Mal
 /// # Errors
 ///
 /// [`Malformed::TruncatedTransport`], [`Malformed::UdpLength`], [`Malformed::ZeroPort`].
-#[inline]
+#[inline(always)]
 pub(super) fn read_udp(frame: &[u8], network: &Network) -> Result<Transport, Malformed> {
-    let datagram = frame.get(network.payload_offset..network.end).unwrap_or_default();
+    let datagram = network.payload(frame);
     let Some(header) = datagram.first_chunk::<UDP_HEADER_BYTES>() else {
         return Err(Malformed::TruncatedTransport);
     };
@@ -130,7 +130,7 @@ pub(super) fn read_udp(frame: &[u8], network: &Network) -> Result<Transport, Mal
 ///
 /// [`Malformed::TruncatedTransport`], [`Malformed::ZeroPort`].
 pub(super) fn read_quoted(frame: &[u8], network: &Network) -> Result<Transport, Malformed> {
-    let quoted = frame.get(network.payload_offset..network.end).unwrap_or_default();
+    let quoted = network.payload(frame);
     let Some(&[s0, s1, d0, d1, ..]) = quoted.first_chunk::<8>() else {
         return Err(Malformed::TruncatedTransport);
     };
@@ -152,7 +152,7 @@ fn with_ports(bytes: [u8; 4], tcp_flags: TcpFlags) -> Result<Transport, Malforme
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Address;
+    use crate::wire::network::Version;
 
     const TCP: [u8; 24] =
         [0x9c, 0x40, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2, 0x60, 0x12, 0, 0, 0, 0, 0, 0, 1, 1, 1, 0];
@@ -160,13 +160,13 @@ mod tests {
 
     fn network(bytes: &[u8], fragment: Fragment) -> Network {
         Network {
-            source: Address::from_v4_bits(1),
-            destination: Address::from_v4_bits(2),
+            version: Version::V4,
             protocol: 0,
             time_to_live: 64,
             fragment,
+            offset: 0,
             payload_offset: 0,
-            end: bytes.len(),
+            end: bytes.len() as u16,
         }
     }
 

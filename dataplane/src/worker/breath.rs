@@ -78,7 +78,7 @@ impl Running {
                     None => worker.pipeline.count_drop(DropReason::HandOverRingFull),
                 }
             }
-            Verdict::Drop(_) => {}
+            Verdict::Drop(_) | Verdict::Malformed(_) => {}
         }
         worker.pool.free(frame);
     }
@@ -87,7 +87,7 @@ impl Running {
     fn enqueue(&mut self, frame: Frame, via: Via) {
         let ingress = match via {
             Via::HostPort => Ingress::HostPort,
-            Via::Port(interface) => Ingress::Port { interface },
+            Via::Port(interface) => Ingress::Port { interface: interface.get() },
         };
         let worker = &mut self.worker;
         let Some(port) = self.ports.iter_mut().find(|port| port.ingress == ingress) else {

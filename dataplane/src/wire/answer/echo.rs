@@ -141,4 +141,16 @@ mod tests {
         let frame = sample::icmp(source, address("10.96.0.10"), V4_ECHO_REQUEST, 0, [0; 4], b"");
         assert_eq!(answer(&frame), None);
     }
+
+    #[test]
+    fn type_of_service_and_identification_are_kept() {
+        let mut frame = request(true, b"payload");
+        frame[15] = 0xb8;
+        frame[18..20].copy_from_slice(&[0xab, 0xcd]);
+        frame[20] = 0;
+        let reply = answer(&frame).expect("an answer");
+        assert_valid(&reply);
+        assert_eq!(reply[15], 0xb8);
+        assert_eq!(reply[18..22], [0xab, 0xcd, 0, 0]);
+    }
 }

@@ -62,17 +62,18 @@ pub fn answer_icmp(
     source: Address,
 ) -> Option<usize> {
     let offset = usize::from(network_offset);
-    let packet = answerable(buffer.get(..length)?, offset, source)?;
+    let frame = buffer.get(..length)?;
+    let packet = answerable(frame, offset, source)?;
     let ipv4 = source.is_ipv4();
     let ip = IpHeader {
         source,
-        destination: packet.source,
+        destination: packet.addresses(frame).source,
         protocol: if ipv4 { protocol::ICMP } else { protocol::ICMPV6 },
         traffic_class: if ipv4 { INTERNETWORK_CONTROL } else { 0 },
         identification: ATOMIC,
     };
     let bytes_max = if ipv4 { V4_BYTES_MAX } else { V6_BYTES_MAX };
-    let quote_bytes = (packet.end - offset).min(bytes_max - ip.bytes() - HEADER_BYTES);
+    let quote_bytes = (usize::from(packet.end) - offset).min(bytes_max - ip.bytes() - HEADER_BYTES);
     let message_bytes = HEADER_BYTES + quote_bytes;
     let end = ip.end(buffer, offset, message_bytes)?;
 
@@ -91,12 +92,11 @@ pub fn answer_icmp(
 /// The packet at `offset`, if an error from `source` may be sent about it.
 fn answerable(frame: &[u8], offset: usize, source: Address) -> Option<Network> {
     let packet = network::read(frame, offset, Extent::Whole).ok()?;
-    let allowed = matches!(
-        parse_network(frame, offset, &packet),
-        Ok(Parsed::Transport(_) | Parsed::EchoRequest(_))
-    );
-    let same_family = packet.source.is_ipv4() == source.is_ipv4();
-    (allowed && same_family && may_answer(packet.source, packet.destination)).then_some(packet)
+    let allowed =
+        matches!(parse_network(frame, packet), Ok(Parsed::Transport(_) | Parsed::EchoRequest(_)));
+    let from = packet.addresses(frame);
+    let same_family = from.source.is_ipv4() == source.is_ipv4();
+    (allowed && same_family && may_answer(from.source, from.destination)).then_some(packet)
 }
 
 #[cfg(test)]

@@ -1,0 +1,192 @@
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use maglane_dataplane::service::{Deliver, Masquerade, Snapshot};
+
+use super::dataplane::Dataplane;
+use super::pods::Pods;
+use super::uplinks::Uplinks;
+use crate::admin::{FlowView, StatusView, SyncView};
+use crate::model::{Model, ObjectId, Problem, ServiceInfo, Settings, forwarding_table};
+use crate::net::neighbourhood::Neighbourhood;
+use crate::source::manifest::Manifest;
+
+/// What every snapshot holds beside Services and addresses.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    /// Stand-in client addresses.
+    pub(crate) masquerade: Masquerade,
+    /// How packets get into Pods.
+    pub(crate) deliver: Deliver,
+    /// Largest MTU of a Pod's link that is served, in bytes.
+    pub(crate) mtu_limit: u32,
+}
+
+/// Joins what is known of Services and of the node, and has the dataplane follow.
+///
+/// Changes are taken in by [`take_manifest`](Self::take_manifest) and
+/// [`take_neighbourhood`](Self::take_neighbourhood); [`settle`](Self::settle) puts them in force.
+pub(crate) struct Controller<D> {
+    dataplane: D,
+    model: Model,
+    policy: Policy,
+    /// The objects that the model has.
+    objects: BTreeSet<ObjectId>,
+    manifest_problems: Vec<Problem>,
+    neighbourhood: Neighbourhood,
+    pods: Pods,
+    uplinks: Uplinks,
+    /// What is in force is not what is known.
+    stale: bool,
+    generation: u32,
+    frontends: usize,
+    reported: BTreeSet<String>,
+    started: Instant,
+}
+
+impl<D: Dataplane> Controller<D> {
+    /// Nothing is known and nothing in force yet.
+    pub(crate) fn new(dataplane: D, settings: Settings, policy: Policy) -> Self {
+        Self {
+            dataplane,
+            model: Model::new(settings),
+            policy,
+            objects: BTreeSet::new(),
+            manifest_problems: Vec::new(),
+            neighbourhood: Neighbourhood::default(),
+            pods: Pods::default(),
+            uplinks: Uplinks::default(),
+            stale: true,
+            generation: 0,
+            frontends: 0,
+            reported: BTreeSet::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Takes the whole content of the manifests. What has not changed costs next to nothing.
+    pub(crate) fn take_manifest(&mut self, manifest: Manifest) {
+        let mut objects = BTreeSet::new();
+        for located in &manifest.objects {
+            self.model.apply(&located.object, &located.origin);
+            objects.insert(located.object.id());
+        }
+        for gone in self.objects.difference(&objects) {
+            self.model.delete(gone);
+        }
+        self.objects = objects;
+        self.manifest_problems = manifest.problems;
+    }
+
+    /// Takes the neighbourhood and attaches and detaches Pods.
+    pub(crate) fn take_neighbourhood(&mut self, neighbourhood: &Neighbourhood) {
+        self.stale |= self.neighbourhood != *neighbourhood;
+        self.neighbourhood.clone_from(neighbourhood);
+        self.follow_pods();
+        self.uplinks.follow(&self.neighbourhood, &mut self.dataplane);
+    }
+
+    /// Tries again what failed and may work now.
+    pub(crate) fn retry(&mut self) {
+        if self.pods.unsettled() {
+            self.follow_pods();
+        }
+        if self.uplinks.unsettled() {
+            self.uplinks.follow(&self.neighbourhood, &mut self.dataplane);
+        }
+    }
+
+    /// Puts in force what is known, when it differs, and returns the generation in force.
+    ///
+    /// # Errors
+    /// When the dataplane does not take it: the last one stays in force.
+    pub(crate) fn settle(&mut self) -> Result<u32, D::Error> {
+        self.stale |= self.model.update();
+        self.report();
+        if self.stale {
+            let services = self.model.table();
+            let frontends = services.frontends().count();
+            let snapshot = Snapshot {
+                generation: 0,
+                services,
+                forwarding: forwarding_table(&self.neighbourhood, |pod| self.pods.serves(pod)),
+                masquerade: self.policy.masquerade,
+                deliver: self.policy.deliver,
+            };
+            self.generation = self.dataplane.publish(snapshot)?;
+            self.frontends = frontends;
+            self.stale = false;
+            tracing::debug!(generation = self.generation, frontends, "published");
+        }
+        Ok(self.generation)
+    }
+
+    /// Whether something is to be tried again soon.
+    pub(crate) fn unsettled(&self) -> bool {
+        self.stale || self.pods.unsettled() || self.uplinks.unsettled()
+    }
+
+    /// For `GET /status`.
+    pub(crate) fn status(&self) -> StatusView {
+        let view = StatusView {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: self.started.elapsed().as_secs(),
+            services: self.model.served(),
+            frontends: self.frontends,
+            pods: self.pods.names(),
+            problems: self.problems(),
+            ..StatusView::default()
+        };
+        view.with_engine(self.dataplane.status())
+    }
+
+    /// For `GET /services`.
+    pub(crate) fn services(&self) -> Vec<ServiceInfo> {
+        self.model.services()
+    }
+
+    /// For `GET /flows`.
+    pub(crate) fn flows(&self, limit: usize) -> Vec<FlowView> {
+        let (flows, now_ms) = (self.dataplane.flows(limit), self.dataplane.now_ms());
+        flows.iter().map(|flow| FlowView::new(flow, now_ms)).collect()
+    }
+
+    /// For `POST /sync`, once everything was taken in.
+    pub(crate) fn sync(&mut self) -> Result<SyncView, String> {
+        let generation = self.settle().map_err(|error| error.to_string())?;
+        Ok(SyncView { generation, problems: self.problems() })
+    }
+
+    /// Gives the dataplane back, to be stopped.
+    pub(crate) fn into_dataplane(self) -> D {
+        self.dataplane
+    }
+
+    fn follow_pods(&mut self) {
+        let before = self.pods.names();
+        self.pods.follow(&self.neighbourhood, self.policy.mtu_limit, &mut self.dataplane);
+        self.stale |= before != self.pods.names();
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let own = self
+            .manifest_problems
+            .iter()
+            .cloned()
+            .chain(self.pods.problems())
+            .chain(self.uplinks.problems());
+        own.chain(self.model.problems()).map(|problem| problem.to_string()).collect()
+    }
+
+    /// Logs each problem once, when it comes up.
+    fn report(&mut self) {
+        let problems: BTreeSet<String> = self.problems().into_iter().collect();
+        for problem in problems.difference(&self.reported) {
+            tracing::warn!("{problem}");
+        }
+        for problem in self.reported.difference(&problems) {
+            tracing::info!("no longer: {problem}");
+        }
+        self.reported = problems;
+    }
+}

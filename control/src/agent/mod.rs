@@ -1,0 +1,134 @@
+//! The agent: follows manifests and the node's network, and has the dataplane follow.
+//!
+//! ```text
+//!   manifests ─ source ─┐                      ┌─ model ─ services ──┐
+//!                       ├─ event loop ─ controller                  snapshot ─ engine
+//!   netlink ─── net ────┤                      └─ pods ─ forwarding ─┘
+//!   requests ── admin ──┘
+//! ```
+//!
+//! One thread does all this; engine calls are short and made in place. Whatever comes, the loop
+//! takes it in, then settles: so a burst of changes makes one snapshot.
+
+mod controller;
+mod dataplane;
+mod error;
+mod event_loop;
+mod exclusive;
+mod options;
+#[cfg(test)]
+mod tests;
+mod uplinks;
+
+mod pods;
+
+use maglane_dataplane::engine::Engine;
+use nix::sched::sched_getaffinity;
+use nix::unistd::Pid;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::admin::Listener;
+use crate::net::host_port;
+use crate::net::netlink;
+use crate::net::watch::Watch;
+use crate::source::files::Files;
+use crate::source::watch::FileWatch;
+
+use controller::Controller;
+pub(crate) use error::AgentError;
+use event_loop::EventLoop;
+pub(crate) use options::{AgentOptions, XdpPort};
+
+/// Runs an agent in the calling thread's network namespace until SIGTERM or SIGINT. Needs a
+/// current-thread runtime.
+///
+/// # Errors
+/// One line that says what is wrong and what to do. Nothing is left behind in any case.
+pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
+    let mut stop = Stop::listen()?;
+    options.engine.check()?;
+    check_cores(&options.engine.cores)?;
+    exclusive::check_privileges()?;
+    let _alone = exclusive::only_agent_here()?;
+    let mut listener = Listener::bind(&options.socket)?;
+    let files = Files::new(options.manifests.clone());
+    files.check().map_err(|(path, cause)| AgentError::Manifests { path, cause })?;
+    let file_watch = FileWatch::start(files.paths())?;
+    let ports = options.xdp_ports.iter().map(|port| port.interface.clone()).collect();
+    let net_watch = Watch::start(ports).await?;
+    let handle = netlink::connect()?;
+    let host_port = options.host_port(&net_watch.current().node_addresses, new_links_have_ipv6());
+    host_port::create(&handle, &host_port).await?;
+    let served = async {
+        let engine = start_engine(&options)?;
+        let controller = Controller::new(engine, options.settings(), options.policy());
+        let event_loop = EventLoop { controller, files, file_watch, net_watch };
+        let (ended, engine) = event_loop.run(&mut listener, stop.wait()).await;
+        let stopped = engine.stop().map_err(AgentError::from);
+        ended.and(stopped)
+    }
+    .await;
+    let removed = host_port::remove(&handle).await;
+    served?;
+    removed?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Whether an interface that is made in this namespace now takes IPv6 routes.
+fn new_links_have_ipv6() -> bool {
+    let disabled = std::fs::read_to_string("/proc/sys/net/ipv6/conf/default/disable_ipv6");
+    disabled.is_ok_and(|text| text.trim() == "0")
+}
+
+/// A worker on a core that is not there would run anywhere, and nobody would know.
+fn check_cores(cores: &[u32]) -> Result<(), AgentError> {
+    let ours = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
+    let may_run = |core: &u32| ours.is_set(*core as usize).unwrap_or(false);
+    cores.iter().find(|core| !may_run(core)).map_or(Ok(()), |core| Err(AgentError::Core(*core)))
+}
+
+/// Starts the workers and attaches the XDP ports.
+fn start_engine(options: &AgentOptions) -> Result<Engine, AgentError> {
+    let mut engine = Engine::start(&options.engine)?;
+    for XdpPort { interface, mode } in &options.xdp_ports {
+        match engine.attach_port(interface, *mode) {
+            Ok(queues) => {
+                let copy = queues.first().map_or("", |queue| queue.copy);
+                tracing::info!(port = %interface, ?mode, copy, "port attached");
+            }
+            Err(cause) => {
+                // The first error says why; a second one would hide it.
+                let _ = engine.stop();
+                return Err(AgentError::Port {
+                    interface: interface.clone(),
+                    cause: Box::new(cause),
+                });
+            }
+        }
+    }
+    Ok(engine)
+}
+
+/// The signals that end the agent in an orderly way.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Self, AgentError> {
+        let listen = |kind| signal(kind).map_err(AgentError::Signals);
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => tracing::info!("SIGTERM"),
+            _ = self.interrupt.recv() => tracing::info!("SIGINT"),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use maglane_dataplane::engine::{EngineConfig, XdpMode};
+use maglane_dataplane::service::{Deliver, Masquerade};
+
+use super::controller::Policy;
+use crate::model::Settings;
+use crate::net::host_port::HostPortOptions;
+
+/// All that an agent is told at start.
+#[derive(Clone, Debug)]
+pub(crate) struct AgentOptions {
+    /// Files and directories.
+    pub(crate) manifests: Vec<PathBuf>,
+    /// Where to listen for requests.
+    pub(crate) socket: PathBuf,
+    /// Where virtual IPs come from.
+    pub(crate) service_cidrs: Vec<IpNet>,
+    /// The node's addresses; found out when there is none of a family.
+    pub(crate) node_ips: Vec<IpAddr>,
+    /// How packets get into Pods.
+    pub(crate) deliver: Deliver,
+    /// NICs, or what plays one.
+    pub(crate) xdp_ports: Vec<XdpPort>,
+    /// Stand-in client addresses.
+    pub(crate) masquerade: Masquerade,
+    /// Of the host port, in bytes.
+    pub(crate) mtu: u32,
+    /// Limits of the dataplane.
+    pub(crate) engine: EngineConfig,
+}
+
+/// An interface with sockets of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct XdpPort {
+    /// Its name.
+    pub(crate) interface: String,
+    /// How XDP is attached.
+    pub(crate) mode: XdpMode,
+}
+
+impl AgentOptions {
+    /// What the model needs to know.
+    pub(super) fn settings(&self) -> Settings {
+        Settings { service_cidrs: self.service_cidrs.clone() }
+    }
+
+    /// What every snapshot holds.
+    pub(super) fn policy(&self) -> Policy {
+        Policy { masquerade: self.masquerade, deliver: self.deliver, mtu_limit: self.mtu }
+    }
+
+    /// The host port, on a node with these addresses. Without IPv6, nothing of it is routed: the
+    /// kernel would refuse.
+    pub(super) fn host_port(&self, found: &[IpAddr], ipv6: bool) -> HostPortOptions {
+        let mut node_addresses = self.node_ips.clone();
+        for address in found.iter().filter(|address| !is_link_local(address)) {
+            if node_addresses.iter().all(|known| known.is_ipv4() != address.is_ipv4()) {
+                node_addresses.push(*address);
+            }
+        }
+        let cidrs = self.service_cidrs.iter();
+        let masquerade = [self.masquerade.ipv4.to_ip(), self.masquerade.ipv6.to_ip()];
+        HostPortOptions {
+            workers: self.engine.workers,
+            mtu: self.mtu,
+            service_cidrs: cidrs.filter(|cidr| ipv6 || cidr.addr().is_ipv4()).copied().collect(),
+            node_addresses,
+            masquerade_addresses: masquerade
+                .into_iter()
+                .filter(|ip| ipv6 || ip.is_ipv4())
+                .collect(),
+        }
+    }
+}
+
+fn is_link_local(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_addresses_are_found_out_family_by_family() {
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an IP address");
+        let options = AgentOptions {
+            manifests: Vec::new(),
+            socket: PathBuf::new(),
+            service_cidrs: vec!["10.96.0.0/12", "fd00:10::/112"]
+                .into_iter()
+                .map(|cidr| cidr.parse().expect("a CIDR"))
+                .collect(),
+            node_ips: vec![ip("10.0.0.1")],
+            deliver: Deliver::Peer,
+            xdp_ports: Vec::new(),
+            masquerade: Masquerade::default(),
+            mtu: 1500,
+            engine: EngineConfig::default(),
+        };
+        let found = ["10.0.0.2", "169.254.1.1", "fe80::1", "fd00::2", "fd00::3"].map(ip);
+        let port = options.host_port(&found, true);
+        assert_eq!(port.service_cidrs.len(), 2);
+        assert_eq!(port.node_addresses, [ip("10.0.0.1"), ip("fd00::2")]);
+        assert_eq!(port.masquerade_addresses, [ip("169.254.77.1"), ip("fd00:6d61:676c::1")]);
+        let port = options.host_port(&found, false);
+        assert_eq!(port.service_cidrs, options.service_cidrs[..1]);
+        assert_eq!(port.masquerade_addresses, [ip("169.254.77.1")]);
+    }
+}

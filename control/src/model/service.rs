@@ -1,0 +1,190 @@
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_openapi::jiff::Timestamp;
+use maglane_dataplane::wire::{Address, Protocol};
+
+use super::address::{ProtocolField, port_number, protocol, unicast};
+use super::problem::Reporter;
+
+/// Labels that hand a Service to somebody else.
+const FOREIGN_LABELS: [&str; 2] =
+    ["service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"];
+
+/// What the model keeps of a Service that it serves.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct ServiceRecord {
+    /// Decides which of two Services keeps a virtual IP.
+    pub(super) created: Option<Timestamp>,
+    /// At most one of each family.
+    pub(super) vips: Vec<Vip>,
+    pub(super) ports: Vec<PortRecord>,
+    /// Empty when somebody else writes the endpoints.
+    pub(super) selector: BTreeMap<String, String>,
+    pub(super) publish_not_ready: bool,
+}
+
+/// A virtual IP and the field that it stands in.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Vip {
+    pub(super) address: Address,
+    pub(super) field: String,
+}
+
+/// One entry of `spec.ports` that is valid.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct PortRecord {
+    /// Its place in `spec.ports`.
+    pub(super) index: usize,
+    pub(super) name: String,
+    pub(super) port: u16,
+    pub(super) protocol: Protocol,
+    pub(super) target: Target,
+}
+
+/// Where a selected Pod listens. EndpointSlices bring ports of their own.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Target {
+    Number(u16),
+    Name(String),
+}
+
+impl ServiceRecord {
+    /// Reads a Service; `None` when no address of it is ours to serve.
+    pub(super) fn read(
+        service: &Service,
+        service_cidrs: &[IpNet],
+        reporter: &mut Reporter,
+    ) -> Option<Self> {
+        let labels = service.metadata.labels.as_ref();
+        let foreign = |label: &str| labels.is_some_and(|labels| labels.contains_key(label));
+        if FOREIGN_LABELS.iter().any(|label| foreign(label)) {
+            return None;
+        }
+        let Some(spec) = &service.spec else {
+            reporter.report("spec", "Required value");
+            return None;
+        };
+        if spec.type_.as_deref() == Some("ExternalName") {
+            return None;
+        }
+        Some(Self {
+            created: service.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            vips: read_vips(spec, service_cidrs, reporter)?,
+            ports: read_ports(spec, reporter),
+            selector: spec.selector.clone().unwrap_or_default(),
+            publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
+        })
+    }
+}
+
+/// The valid virtual IPs; `None` for a headless Service or one that has no address at all.
+fn read_vips(spec: &ServiceSpec, cidrs: &[IpNet], reporter: &mut Reporter) -> Option<Vec<Vip>> {
+    let listed = spec.cluster_ips.as_deref().unwrap_or_default();
+    let entries: Vec<(String, &str)> = if listed.is_empty() {
+        let single = spec.cluster_ip.as_deref().filter(|ip| !ip.is_empty());
+        single.map(|ip| ("spec.clusterIP".to_owned(), ip)).into_iter().collect()
+    } else {
+        let field = |index| format!("spec.clusterIPs[{index}]");
+        listed.iter().enumerate().map(|(index, ip)| (field(index), ip.as_str())).collect()
+    };
+    if entries.iter().any(|(_, ip)| *ip == "None") {
+        return None;
+    }
+    if entries.is_empty() {
+        reporter.report(
+            "spec.clusterIP",
+            format!("Required value: an address in the Service CIDRs {}", list(cidrs)),
+        );
+        return None;
+    }
+    let mut vips: Vec<Vip> = Vec::new();
+    for (field, text) in entries {
+        let Some(address) = unicast(text, &field, reporter) else { continue };
+        if !cidrs.is_empty() && !cidrs.iter().any(|cidr| cidr.contains(&address.to_ip())) {
+            let why = format!("is not in the Service CIDRs {}", list(cidrs));
+            reporter.invalid(field, text, why);
+        } else if vips.iter().any(|vip| vip.address.is_ipv4() == address.is_ipv4()) {
+            reporter.invalid(field, text, "a Service has one address of each family");
+        } else {
+            vips.push(Vip { address, field });
+        }
+    }
+    Some(vips)
+}
+
+fn list(cidrs: &[IpNet]) -> String {
+    cidrs.iter().map(IpNet::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn read_ports(spec: &ServiceSpec, reporter: &mut Reporter) -> Vec<PortRecord> {
+    let entries = spec.ports.as_deref().unwrap_or_default();
+    if entries.is_empty() {
+        reporter.report("spec.ports", "Required value");
+    }
+    let mut ports: Vec<PortRecord> = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        if let Some(port) = read_port(index, entry, entries.len() > 1, reporter) {
+            if let Some((field, value)) = clash(&ports, &port) {
+                reporter.report(
+                    format!("spec.ports[{index}]{field}"),
+                    format!("Duplicate value: {value}"),
+                );
+            } else {
+                ports.push(port);
+            }
+        }
+    }
+    ports
+}
+
+fn clash(ports: &[PortRecord], port: &PortRecord) -> Option<(&'static str, String)> {
+    if ports.iter().any(|known| known.name == port.name) {
+        return Some((".name", format!("{:?}", port.name)));
+    }
+    ports
+        .iter()
+        .any(|known| (known.port, known.protocol) == (port.port, port.protocol))
+        .then(|| ("", format!("{}/{:?}", port.port, port.protocol).to_uppercase()))
+}
+
+fn read_port(
+    index: usize,
+    entry: &ServicePort,
+    several: bool,
+    reporter: &mut Reporter,
+) -> Option<PortRecord> {
+    let field = |name: &str| format!("spec.ports[{index}].{name}");
+    let name = entry.name.clone().unwrap_or_default();
+    if several && name.is_empty() {
+        reporter
+            .report(field("name"), "Required value: must be set when there is more than one port");
+        return None;
+    }
+    let protocol = match protocol(entry.protocol.as_deref()) {
+        ProtocolField::Known(protocol) => protocol,
+        ProtocolField::Sctp => {
+            let message = "SCTP is not forwarded by Maglane; this port is left out";
+            reporter.report(field("protocol"), message);
+            return None;
+        }
+        ProtocolField::Unknown => {
+            let supported = "supported values: \"SCTP\", \"TCP\", \"UDP\"";
+            let value = entry.protocol.as_deref().unwrap_or_default();
+            reporter
+                .report(field("protocol"), format!("Unsupported value: {value:?}: {supported}"));
+            return None;
+        }
+    };
+    let port = port_number(entry.port, &field("port"), reporter)?;
+    let target = match &entry.target_port {
+        None | Some(IntOrString::Int(0)) => Target::Number(port),
+        Some(IntOrString::Int(number)) => {
+            Target::Number(port_number(*number, &field("targetPort"), reporter)?)
+        }
+        Some(IntOrString::String(name)) => Target::Name(name.clone()),
+    };
+    Some(PortRecord { index, name, port, protocol, target })
+}

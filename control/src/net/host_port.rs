@@ -1,0 +1,142 @@
+//! The host port: a veth pair of ours on the node, through which Service traffic enters and
+//! leaves user space.
+//!
+//! ```text
+//!   AF_XDP sockets ── mlg0 ═══ veth ═══ mlg1 ── the kernel: routes, tc
+//! ```
+//!
+//! Both ends are NOARP: a VIP is on no machine, so nobody would answer for it, and whatever the
+//! kernel sends into `mlg1` is for the worker behind `mlg0` alone. `mlg0` has no IPv6: with the
+//! agent dead nothing must answer there, or frames would go round in circles.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use rtnetlink::Handle;
+
+use super::address::{self, Via};
+use super::error::{NetError, Result};
+use super::link::{self, Interface, VethEnd};
+use super::sysctl;
+
+/// The end that Maglane's AF_XDP sockets are bound to.
+pub(crate) const SOCKET_END: &str = "mlg0";
+/// The end that the kernel routes and redirects to.
+pub(crate) const KERNEL_END: &str = "mlg1";
+/// The largest MTU with which native XDP attaches to a veth, in bytes: a page, less headroom,
+/// Ethernet header and `skb_shared_info`.
+pub(crate) const MAX_MTU: u32 = 3_498;
+/// The smallest MTU that carries IPv6, in bytes (RFC 8200, section 5).
+pub(crate) const MIN_MTU: u32 = 1_280;
+/// How long a dead agent's sockets may take to let go of the pair.
+const RELEASE: Duration = Duration::from_secs(2);
+
+/// What the host port shall be.
+#[derive(Debug, Clone)]
+pub(crate) struct HostPortOptions {
+    /// One queue for each worker.
+    pub(crate) workers: u32,
+    /// In bytes, without the Ethernet header; [`MAX_MTU`] unless there is a reason.
+    pub(crate) mtu: u32,
+    /// Where ClusterIPs come from: routed to Maglane.
+    pub(crate) service_cidrs: Vec<IpNet>,
+    /// The node's addresses; the first of each family is the source of the node's own packets.
+    pub(crate) node_addresses: Vec<IpAddr>,
+    /// Addresses that Maglane masquerades with: routed to it, assigned nowhere.
+    pub(crate) masquerade_addresses: Vec<IpAddr>,
+}
+
+/// The pair as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostPort {
+    /// `mlg0`, for the sockets.
+    pub(crate) socket_end: Interface,
+    /// `mlg1`, for the kernel.
+    pub(crate) kernel_end: Interface,
+}
+
+/// Makes the host port in the namespace of `handle` and of the calling thread, which must be the
+/// same. A pair that a crash left behind is replaced.
+///
+/// # Errors
+/// [`NetError::ForeignInterface`] and [`NetError::InterfaceInUse`] when the names are taken by
+/// somebody else; then nothing was changed. After any other error nothing of the pair is left.
+pub(crate) async fn create(handle: &Handle, options: &HostPortOptions) -> Result<HostPort> {
+    let mtu = options.mtu;
+    if !(MIN_MTU..=MAX_MTU).contains(&mtu) {
+        return Err(NetError::Mtu { mtu, min: MIN_MTU, max: MAX_MTU });
+    }
+    delete_leftover(handle).await?;
+    let made = set_up(handle, options).await;
+    if made.is_err() {
+        // The first error says why; a second one would hide it.
+        let _ = remove(handle).await;
+    }
+    made
+}
+
+/// Removes the pair, and with it its routes. False when there was none.
+pub(crate) async fn remove(handle: &Handle) -> Result<bool> {
+    let first = link::delete(handle, SOCKET_END).await?;
+    let second = link::delete(handle, KERNEL_END).await?;
+    Ok(first || second)
+}
+
+async fn set_up(handle: &Handle, options: &HostPortOptions) -> Result<HostPort> {
+    let [end, peer] = [SOCKET_END, KERNEL_END].map(|name| VethEnd { name, ..VethEnd::default() });
+    link::add_veth(handle, end, peer, options.workers, options.mtu).await?;
+    if sysctl::has_ipv6() {
+        sysctl::set(&format!("ipv6/conf/{SOCKET_END}/disable_ipv6"), "1")?;
+    }
+    for name in [SOCKET_END, KERNEL_END] {
+        let interface = link::by_name(handle, name).await?;
+        link::set_up(handle, &interface, false).await?;
+    }
+    let port = HostPort {
+        socket_end: link::by_name(handle, SOCKET_END).await?,
+        kernel_end: link::by_name(handle, KERNEL_END).await?,
+    };
+    add_routes(handle, &port, options).await?;
+    Ok(port)
+}
+
+async fn add_routes(handle: &Handle, port: &HostPort, options: &HostPortOptions) -> Result<()> {
+    let interface = &port.kernel_end;
+    for cidr in &options.service_cidrs {
+        let source = options
+            .node_addresses
+            .iter()
+            .copied()
+            .find(|address| address.is_ipv4() == cidr.addr().is_ipv4());
+        let via = Via { interface, gateway: None, source };
+        address::add_route(handle, *cidr, via).await?;
+    }
+    for masquerade in &options.masquerade_addresses {
+        let via = Via { interface, gateway: None, source: None };
+        address::add_route(handle, IpNet::from(*masquerade), via).await?;
+    }
+    Ok(())
+}
+
+/// Deletes what a crash left. A pair with an XDP program belongs to an agent that runs, or that
+/// was killed a moment ago: then its program goes with its sockets.
+async fn delete_leftover(handle: &Handle) -> Result<()> {
+    let deadline = Instant::now() + RELEASE;
+    for name in [SOCKET_END, KERNEL_END] {
+        while let Some(interface) = link::find(handle, name).await? {
+            if !interface.veth {
+                let found = "not a veth".to_owned();
+                return Err(NetError::ForeignInterface { name, found });
+            }
+            if interface.xdp && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            } else if interface.xdp {
+                return Err(NetError::InterfaceInUse(name));
+            } else {
+                link::delete(handle, name).await?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! The neighbourhood: which address is behind which interface, with which MAC.
+//!
+//! Read whole from the kernel each time: a few dumps of a few hundred entries, which are true at
+//! once, where a copy kept up to date message by message could drift.
+
+use std::net::IpAddr;
+
+use futures::TryStreamExt;
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType,
+};
+use rtnetlink::{Handle, RouteMessageBuilder};
+
+use super::error::{NetError, Result};
+use super::link::{self, Interface, Mac};
+
+/// Interfaces of our own, which no Pod is behind.
+const OWN_PREFIX: &str = "mlg";
+
+/// A Pod's interface, seen from the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PodInterface {
+    /// Of the node's end.
+    pub(crate) index: u32,
+    /// Of the node's end.
+    pub(crate) name: String,
+    /// In bytes; the Pod's own is taken to be the same.
+    pub(crate) mtu: u32,
+    /// The Pod's MAC, once the kernel has learned it.
+    pub(crate) mac: Option<Mac>,
+    /// The MAC of the node's end.
+    pub(crate) node_mac: Option<Mac>,
+    /// The Pod's addresses: host routes point at its interface. Sorted.
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+/// Somebody on the link behind an interface.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Neighbour {
+    /// Its address.
+    pub(crate) address: IpAddr,
+    /// The interface it is behind.
+    pub(crate) interface_index: u32,
+    /// Its MAC.
+    pub(crate) mac: Mac,
+}
+
+/// Everything about the node's surroundings that forwarding needs to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Neighbourhood {
+    /// The Pods on this node, by interface index.
+    pub(crate) pods: Vec<PodInterface>,
+    /// What leads to other machines: every other interface that is up and no veth, by index.
+    pub(crate) uplinks: Vec<Interface>,
+    /// The XDP ports that were asked for, in that order; those that exist.
+    pub(crate) ports: Vec<Interface>,
+    /// The node's own addresses, loopback's excepted. Sorted.
+    pub(crate) node_addresses: Vec<IpAddr>,
+    /// Who is known behind the XDP ports. Sorted.
+    pub(crate) neighbours: Vec<Neighbour>,
+}
+
+/// Reads the neighbourhood of the namespace in which `handle` was opened.
+/// `ports` are the names of the XDP ports.
+pub(crate) async fn read(handle: &Handle, ports: &[String]) -> Result<Neighbourhood> {
+    let interfaces = link::list(handle).await?;
+    let routes = host_routes(handle).await?;
+    let known = neighbours(handle).await?;
+    let node_addresses = node_addresses(handle).await?;
+    let pods = interfaces
+        .iter()
+        .filter(|interface| is_pod(interface) && !ports.contains(&interface.name))
+        .map(|interface| pod(interface, &routes, &known))
+        .collect();
+    let uplinks = interfaces
+        .iter()
+        .filter(|interface| is_uplink(interface) && !ports.contains(&interface.name))
+        .cloned()
+        .collect();
+    let ports: Vec<Interface> = ports
+        .iter()
+        .filter_map(|name| interfaces.iter().find(|interface| interface.name == *name).cloned())
+        .collect();
+    let mut neighbours: Vec<Neighbour> = known
+        .into_iter()
+        .filter(|entry| ports.iter().any(|port| port.index == entry.interface_index))
+        .collect();
+    neighbours.sort();
+    Ok(Neighbourhood { pods, uplinks, ports, node_addresses, neighbours })
+}
+
+/// A Pod's veth: its other end is in another network namespace.
+fn is_pod(interface: &Interface) -> bool {
+    interface.veth && interface.peer_elsewhere && !interface.name.starts_with(OWN_PREFIX)
+}
+
+fn is_uplink(interface: &Interface) -> bool {
+    interface.up && !interface.veth && interface.mac.is_some_and(|mac| mac != Mac::default())
+}
+
+fn pod(interface: &Interface, routes: &[(IpAddr, u32)], known: &[Neighbour]) -> PodInterface {
+    let mut addresses: Vec<IpAddr> = routes
+        .iter()
+        .filter(|(_, index)| *index == interface.index)
+        .map(|(address, _)| *address)
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    let mac = known
+        .iter()
+        .find(|entry| {
+            entry.interface_index == interface.index && addresses.contains(&entry.address)
+        })
+        .map(|entry| entry.mac);
+    PodInterface {
+        index: interface.index,
+        name: interface.name.clone(),
+        mtu: interface.mtu,
+        mac,
+        node_mac: interface.mac,
+        addresses,
+    }
+}
+
+/// The /32 and /128 unicast routes of the main table that lead straight out of an interface.
+async fn host_routes(handle: &Handle) -> Result<Vec<(IpAddr, u32)>> {
+    let mut found = Vec::new();
+    let all = [
+        RouteMessageBuilder::<std::net::Ipv4Addr>::new().build(),
+        RouteMessageBuilder::<std::net::Ipv6Addr>::new().build(),
+    ];
+    for request in all {
+        let routes: Vec<RouteMessage> =
+            handle
+                .route()
+                .get(request)
+                .execute()
+                .try_collect()
+                .await
+                .map_err(|error| NetError::netlink("list", "routes", error))?;
+        found.extend(routes.iter().filter_map(host_route));
+    }
+    Ok(found)
+}
+
+/// Whether a route is for one address; such are the only ones that matter here.
+pub(super) fn is_host_route(route: &RouteMessage) -> bool {
+    let full = if route.header.address_family == AddressFamily::Inet { 32 } else { 128 };
+    route.header.destination_prefix_length == full && route.header.kind == RouteType::Unicast
+}
+
+fn host_route(route: &RouteMessage) -> Option<(IpAddr, u32)> {
+    if !is_host_route(route) || route.header.table != RouteHeader::RT_TABLE_MAIN {
+        return None;
+    }
+    let (mut address, mut index) = (None, None);
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet(v4)) => address = Some((*v4).into()),
+            RouteAttribute::Destination(RouteAddress::Inet6(v6)) => address = Some((*v6).into()),
+            RouteAttribute::Oif(oif) => index = Some(*oif),
+            RouteAttribute::Gateway(_) | RouteAttribute::Via(_) => return None,
+            _ => {}
+        }
+    }
+    address.zip(index)
+}
+
+async fn node_addresses(handle: &Handle) -> Result<Vec<IpAddr>> {
+    let messages: Vec<_> = handle
+        .address()
+        .get()
+        .execute()
+        .try_collect()
+        .await
+        .map_err(|error| NetError::netlink("list", "addresses", error))?;
+    let mut addresses: Vec<IpAddr> = messages
+        .iter()
+        .filter_map(|message| {
+            // On a point-to-point link Address is the peer's, and Local is ours.
+            let of = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| {
+                message.attributes.iter().find_map(wanted)
+            };
+            of(|attribute| match attribute {
+                AddressAttribute::Local(address) => Some(*address),
+                _ => None,
+            })
+            .or_else(|| {
+                of(|attribute| match attribute {
+                    AddressAttribute::Address(address) => Some(*address),
+                    _ => None,
+                })
+            })
+        })
+        .filter(|address| !address.is_loopback())
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    Ok(addresses)
+}
+
+async fn neighbours(handle: &Handle) -> Result<Vec<Neighbour>> {
+    let messages: Vec<NeighbourMessage> =
+        handle
+            .neighbours()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(|error| NetError::netlink("list", "neighbours", error))?;
+    Ok(messages.iter().filter_map(neighbour).collect())
+}
+
+fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
+    use NeighbourState::{Failed, Incomplete, Noarp, None as NoState};
+    // NOARP entries are the kernel's own, for multicast and for interfaces without MACs.
+    if matches!(message.header.state, Failed | Incomplete | Noarp | NoState) {
+        return None;
+    }
+    let (mut address, mut mac) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => {
+                address = Some(IpAddr::from(*v4));
+            }
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => {
+                address = Some(IpAddr::from(*v6));
+            }
+            NeighbourAttribute::LinkLayerAddress(bytes) => mac = bytes.as_slice().try_into().ok(),
+            _ => {}
+        }
+    }
+    Some(Neighbour { address: address?, interface_index: message.header.ifindex, mac: mac? })
+}

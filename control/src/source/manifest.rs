@@ -1,0 +1,254 @@
+//! Manifests into objects.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::document::{Document, documents};
+use crate::model::{Object, ObjectId, Problem};
+
+/// An object and where it stands.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Located {
+    /// The object.
+    pub(crate) object: Object,
+    /// The file.
+    pub(crate) origin: Arc<str>,
+    /// The line on which its document begins, counted from 1.
+    pub(crate) line: usize,
+}
+
+/// What was read of manifests.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub(crate) struct Manifest {
+    /// The objects, in the order in which they stand.
+    pub(crate) objects: Vec<Located>,
+    /// What is wrong.
+    pub(crate) problems: Vec<Problem>,
+    /// Whether all of the text could be parsed. Half-written files cannot.
+    pub(crate) broken: bool,
+}
+
+/// Reads the documents of one file. What is wrong in one does not hide the others.
+pub(crate) fn parse(text: &str, origin: &Arc<str>) -> Manifest {
+    let mut manifest = Manifest::default();
+    for Document { line, content } in documents(text) {
+        match content {
+            Ok(value) => add(value, origin, line, &mut manifest),
+            Err(error) => {
+                let place = format!("{origin}:{}", error.line);
+                manifest.broken = true;
+                manifest.problems.push(problem(&place, "", "", format!("not valid YAML: {error}")));
+            }
+        }
+    }
+    manifest
+}
+
+/// Puts files together. Of an object that stands in several places the first counts.
+pub(crate) fn merge<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Manifest {
+    let mut merged = Manifest::default();
+    let mut seen: BTreeMap<ObjectId, (Arc<str>, usize)> = BTreeMap::new();
+    for manifest in manifests {
+        merged.problems.extend(manifest.problems.iter().cloned());
+        merged.broken |= manifest.broken;
+        for located in &manifest.objects {
+            let id = located.object.id();
+            if let Some((origin, line)) = seen.get(&id) {
+                let message = format!(
+                    "defined twice: {origin}:{line} counts, line {} does not",
+                    located.line
+                );
+                merged.problems.push(problem(&located.origin, &id.to_string(), "", message));
+            } else {
+                seen.insert(id, (located.origin.clone(), located.line));
+                merged.objects.push(located.clone());
+            }
+        }
+    }
+    merged
+}
+
+fn add(mut value: Value, origin: &Arc<str>, line: usize, manifest: &mut Manifest) {
+    let place = format!("{origin}:{line}");
+    let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (version, kind) = (text("apiVersion").to_owned(), text("kind").to_owned());
+    if !value.is_object() {
+        let message = "not a Kubernetes object: expected a mapping with apiVersion and kind";
+        return manifest.problems.push(problem(&place, "", "", message));
+    }
+    for (field, text) in [("apiVersion", &version), ("kind", &kind)] {
+        if text.is_empty() {
+            return manifest.problems.push(problem(&place, "", field, "Required value"));
+        }
+    }
+    if kind == "List" || (kind.ends_with("List") && value.get("items").is_some()) {
+        let item_kind = kind.trim_end_matches("List");
+        if let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) {
+            for item in items {
+                add(with_type(item, &version, item_kind), origin, line, manifest);
+            }
+        } else {
+            manifest.problems.push(problem(&place, &kind, "items", "must be a list"));
+        }
+        return;
+    }
+    match read(value, &version, &kind) {
+        Ok(object) => manifest.objects.push(Located { object, origin: origin.clone(), line }),
+        Err(Refused { object, field, message }) => {
+            // A field says where to look; otherwise the line does.
+            let place = if field.is_empty() { &place } else { &**origin };
+            manifest.problems.push(problem(place, &object, &field, message));
+        }
+    }
+}
+
+/// The items of a `ServiceList` may leave out what they are.
+fn with_type(mut item: Value, version: &str, kind: &str) -> Value {
+    if let (Value::Object(fields), false) = (&mut item, kind.is_empty()) {
+        fields.entry("apiVersion").or_insert_with(|| version.into());
+        fields.entry("kind").or_insert_with(|| kind.into());
+    }
+    item
+}
+
+struct Refused {
+    object: String,
+    field: String,
+    message: String,
+}
+
+fn read(value: Value, version: &str, kind: &str) -> Result<Object, Refused> {
+    let object = name_of(&value, kind);
+    let refuse = |field: &str, message: String| Refused {
+        object: object.clone(),
+        field: field.to_owned(),
+        message,
+    };
+    let supported = matches!(
+        (version, kind),
+        ("v1", "Service" | "Endpoints" | "Pod") | ("discovery.k8s.io/v1", "EndpointSlice")
+    );
+    if !supported {
+        let message = format!(
+            "unsupported kind {kind} of {version}, ignored: Maglane reads Service, Endpoints and \
+             Pod of v1 and EndpointSlice of discovery.k8s.io/v1"
+        );
+        return Err(refuse("", message));
+    }
+    let name = value.pointer("/metadata/name");
+    if name.is_none_or(|name| name.is_null() || name.as_str() == Some("")) {
+        return Err(refuse("metadata.name", "Required value".to_owned()));
+    }
+    let object = match kind {
+        "Service" => typed::<Service>(value).map(Object::from),
+        "Endpoints" => typed::<Endpoints>(value).map(Object::from),
+        "Pod" => typed::<Pod>(value).map(Object::from),
+        _ => typed::<EndpointSlice>(value).map(Object::from),
+    };
+    object.map_err(|(field, message)| refuse(&field, message))
+}
+
+/// `Service default/web`, as far as it is known.
+fn name_of(value: &Value, kind: &str) -> String {
+    let text = |field: &str| value.pointer(field).and_then(Value::as_str).filter(|t| !t.is_empty());
+    match text("/metadata/name") {
+        Some(name) => format!("{kind} {}/{name}", text("/metadata/namespace").unwrap_or("default")),
+        None => kind.to_owned(),
+    }
+}
+
+/// Reads a typed object; otherwise the path of the field that is wrong, and why.
+fn typed<T: DeserializeOwned>(mut value: Value) -> Result<T, (String, String)> {
+    match T::deserialize(&value) {
+        Ok(object) => Ok(object),
+        Err(error) => {
+            let message = error.to_string();
+            let path = culprit::<T>(&mut value, &message).unwrap_or_default();
+            Err((path, message))
+        }
+    }
+}
+
+/// Finds the field that an error is about: the smallest one without which the object can be read,
+/// or at least has another error. serde's errors do not say, and this is done only for them.
+fn culprit<T: DeserializeOwned>(value: &mut Value, message: &str) -> Option<String> {
+    let (mut pointer, mut path) = (String::new(), String::new());
+    loop {
+        let steps = steps(value.pointer(&pointer)?);
+        let mut outcomes = steps.into_iter().filter(|step| !step.is_type(&pointer)).map(|step| {
+            let error = without::<T>(value, &pointer, &step);
+            (step, error)
+        });
+        let mut another = None;
+        let fixed = outcomes.find_map(|(step, error)| match error {
+            None => Some(step),
+            Some(error) => {
+                another = another.take().or((error != message).then_some(step));
+                None
+            }
+        });
+        let Some(step) = fixed.or(another) else { break };
+        step.extend(&mut pointer, &mut path);
+    }
+    let path = path.trim_start_matches('.').to_owned();
+    (!path.is_empty()).then_some(path)
+}
+
+/// One step down into a value.
+enum Step {
+    Field(String),
+    Item(usize),
+}
+
+impl Step {
+    /// Whether it leads to what makes an object readable at all.
+    fn is_type(&self, parent: &str) -> bool {
+        matches!(self, Self::Field(name) if parent.is_empty() && (name == "apiVersion" || name == "kind"))
+    }
+
+    /// Appends the step to a JSON pointer (RFC 6901) and to a path as Kubernetes writes it.
+    fn extend(&self, pointer: &mut String, path: &mut String) {
+        let (key, shown) = match self {
+            Self::Field(name) => (name.replace('~', "~0").replace('/', "~1"), format!(".{name}")),
+            Self::Item(index) => (index.to_string(), format!("[{index}]")),
+        };
+        pointer.push('/');
+        pointer.push_str(&key);
+        path.push_str(&shown);
+    }
+}
+
+fn steps(value: &Value) -> Vec<Step> {
+    match value {
+        Value::Object(fields) => fields.keys().cloned().map(Step::Field).collect(),
+        Value::Array(items) => (0..items.len()).map(Step::Item).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The error that is left when one field is absent.
+fn without<T: DeserializeOwned>(value: &mut Value, pointer: &str, step: &Step) -> Option<String> {
+    let whole = value.pointer(pointer)?.clone();
+    match (value.pointer_mut(pointer)?, step) {
+        (Value::Object(fields), Step::Field(name)) => drop(fields.remove(name)),
+        (Value::Array(items), Step::Item(index)) => drop(items.remove(*index)),
+        _ => {}
+    }
+    let error = T::deserialize(&*value).err().map(|error| error.to_string());
+    *value.pointer_mut(pointer)? = whole;
+    error
+}
+
+fn problem(origin: &str, object: &str, field: &str, message: impl Into<String>) -> Problem {
+    Problem {
+        origin: origin.into(),
+        object: object.to_owned(),
+        field: field.to_owned(),
+        message: message.into(),
+    }
+}

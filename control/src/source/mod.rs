@@ -1,0 +1,9 @@
+//! Where objects come from: manifest files and directories, and word of their changes.
+
+mod document;
+pub(crate) mod files;
+pub(crate) mod manifest;
+pub(crate) mod watch;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! The pipeline in memory: nanoseconds and allocations a packet, from parsing to the finished
+//! frame, the forwarding lookup included.
+//!
+//! 64-byte TCP packets in batches of 64, flows in random order. Packets are written outside the
+//! measured time. Each figure is the median of several rounds, with the fastest and the slowest.
+//!
+//! `cargo bench -p maglane-dataplane` prints all cases; a word after `--` picks those that
+//! start with it, as `new` or `established/10/65536` (case, Services, flows).
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark's output, and its set-up"
+)]
+
+#[path = "pipeline/allocations.rs"]
+mod allocations;
+#[path = "pipeline/world.rs"]
+mod world;
+
+use std::time::Instant;
+
+use world::{PACKETS, World};
+
+const FLOWS: [u32; 4] = [1, 1_024, 65_536, 1_000_000];
+const SERVICES: [u32; 2] = [10, 10_000];
+const ROUNDS: usize = 41;
+
+/// What the packets of a case are.
+#[derive(Clone, Copy)]
+enum Case {
+    /// Data from clients of established flows.
+    Established,
+    /// Data from backends of established flows.
+    Reply,
+    /// SYNs of flows that are not there yet, beside the established ones.
+    New,
+    /// SYNs to a port that no Service has.
+    Reject,
+}
+
+impl Case {
+    const ALL: [(Self, &str); 4] = [
+        (Self::Established, "established"),
+        (Self::Reply, "reply"),
+        (Self::New, "new"),
+        (Self::Reject, "reject"),
+    ];
+}
+
+fn main() {
+    let wanted = std::env::args().skip(1).find(|word| !word.starts_with("--"));
+    println!(
+        "{:<12} {:>9} {:>9} {:>10} {:>7} {:>7} {:>12}",
+        "case", "services", "flows", "ns/packet", "min", "max", "allocations"
+    );
+    for services in SERVICES {
+        for flows in FLOWS {
+            let mut world = None;
+            for (case, name) in Case::ALL {
+                if wanted
+                    .as_ref()
+                    .is_some_and(|wanted| !format!("{name}/{services}/{flows}").starts_with(wanted))
+                {
+                    continue;
+                }
+                let world = world.get_or_insert_with(|| World::new(flows, services));
+                measure(case, name, world);
+            }
+        }
+    }
+}
+
+fn measure(case: Case, name: &str, world: &mut World) {
+    let mut rounds_ns = Vec::with_capacity(ROUNDS);
+    let before = allocations::count();
+    let mut outside = 0;
+    for round in 0..=ROUNDS {
+        let start = allocations::count();
+        match case {
+            Case::Established => world.write_established(),
+            Case::Reply => world.write_replies(),
+            Case::New => world.write_new(),
+            Case::Reject => world.write_rejected(),
+        }
+        outside += allocations::count() - start;
+        let start = Instant::now();
+        world.process();
+        let passed_ns = start.elapsed().as_nanos() as f64 / PACKETS as f64;
+        if round > 0 {
+            rounds_ns.push(passed_ns);
+        }
+        let start = allocations::count();
+        if matches!(case, Case::New) {
+            world.expire_new();
+        }
+        world.check(matches!(case, Case::Reject));
+        outside += allocations::count() - start;
+    }
+    let inside = allocations::count() - before - outside;
+    rounds_ns.sort_by(f64::total_cmp);
+    println!(
+        "{name:<12} {:>9} {:>9} {:>10.1} {:>7.1} {:>7.1} {:>12}",
+        world.services,
+        world.flows,
+        rounds_ns[ROUNDS / 2],
+        rounds_ns[0],
+        rounds_ns[ROUNDS - 1],
+        inside as f64 / (PACKETS * (ROUNDS + 1)) as f64,
+    );
+}
