@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrayvec::ArrayVec;
 use etherparse::checksum::Sum16BitWords;
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
-use maglane_dataplane::pipeline::{BATCH, DropReason, Ingress, Packet, Verdict, Via};
+use maglane_dataplane::pipeline::{BATCH, Ingress, Packet, Verdict, Via};
 use maglane_dataplane::service::Deliver;
 use node::{BUFFER_BYTES, Node, Services, Setup, arrive};
 use proptest::prelude::*;
@@ -129,7 +129,9 @@ fn check(verdict: &Verdict, before: &[u8], after: &[u8]) {
             assert_eq!(after.get(12..), before.get(12..), "given back unchanged");
             assert_message(*via, after);
         }
-        Verdict::HandOver(_) | Verdict::Drop(_) => assert_eq!(after.len(), before.len()),
+        Verdict::HandOver(_) | Verdict::Drop(_) | Verdict::Malformed(_) => {
+            assert_eq!(after.len(), before.len());
+        }
     }
 }
 
@@ -181,13 +183,12 @@ fn a_packet_cut_anywhere_is_malformed() {
         let cut: Vec<_> =
             (0..frame.len()).map(|length| (ingress, frame[..length].to_vec())).collect();
         for (length, verdict) in send(&mut node, &cut).iter().enumerate() {
-            let malformed = matches!(verdict, Verdict::Drop(DropReason::Malformed(_)));
+            let malformed = matches!(verdict, Verdict::Malformed(_));
             assert!(malformed, "{length} bytes: {verdict:?}");
         }
         // What follows a packet in its frame is none of it.
         let padded = [(ingress, [frame.as_slice(), &[0xaa; 9]].concat())];
-        let malformed =
-            matches!(send(&mut node, &padded)[0], Verdict::Drop(DropReason::Malformed(_)));
+        let malformed = matches!(send(&mut node, &padded)[0], Verdict::Malformed(_));
         assert!(!malformed, "{frame:02x?}");
     }
     node.assert_fingerprints();
@@ -248,7 +249,7 @@ fn extension_headers_may_lead_anywhere() {
 
 #[test]
 fn nothing_that_bolero_thinks_of_is_harmful() {
-    static REACHED: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+    static REACHED: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
     let templates = frames();
     bolero::check!().with_iterations(20_000).with_max_len(1_024).for_each(|input: &[u8]| {
         let deliver = if input.len().is_multiple_of(2) { Deliver::Peer } else { Deliver::Kernel };
@@ -261,6 +262,7 @@ fn nothing_that_bolero_thinks_of_is_harmful() {
                 Verdict::Kernel(_) => 2,
                 Verdict::HandOver(_) => 3,
                 Verdict::Drop(_) => 4,
+                Verdict::Malformed(_) => 5,
             };
             REACHED[kind].fetch_add(1, Ordering::Relaxed);
         }
