@@ -24,7 +24,7 @@ use world::{PACKETS, World};
 
 const FLOWS: [u32; 4] = [1, 1_024, 65_536, 1_000_000];
 const SERVICES: [u32; 2] = [10, 10_000];
-const ROUNDS: usize = 41;
+const ROUNDS: usize = 101;
 
 /// What the packets of a case are.
 #[derive(Clone, Copy)]

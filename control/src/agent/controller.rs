@@ -5,6 +5,7 @@ use maglane_dataplane::service::{Deliver, Masquerade, Snapshot};
 
 use super::dataplane::Dataplane;
 use super::pods::Pods;
+use super::uplinks::Uplinks;
 use crate::admin::{FlowView, StatusView, SyncView};
 use crate::model::{Model, ObjectId, Problem, ServiceInfo, Settings, forwarding_table};
 use crate::net::neighbourhood::Neighbourhood;
@@ -34,6 +35,7 @@ pub(crate) struct Controller<D> {
     manifest_problems: Vec<Problem>,
     neighbourhood: Neighbourhood,
     pods: Pods,
+    uplinks: Uplinks,
     /// What is in force is not what is known.
     stale: bool,
     generation: u32,
@@ -53,6 +55,7 @@ impl<D: Dataplane> Controller<D> {
             manifest_problems: Vec::new(),
             neighbourhood: Neighbourhood::default(),
             pods: Pods::default(),
+            uplinks: Uplinks::default(),
             stale: true,
             generation: 0,
             frontends: 0,
@@ -80,12 +83,16 @@ impl<D: Dataplane> Controller<D> {
         self.stale |= self.neighbourhood != *neighbourhood;
         self.neighbourhood.clone_from(neighbourhood);
         self.follow_pods();
+        self.uplinks.follow(&self.neighbourhood, &mut self.dataplane);
     }
 
     /// Tries again what failed and may work now.
     pub(crate) fn retry(&mut self) {
         if self.pods.unsettled() {
             self.follow_pods();
+        }
+        if self.uplinks.unsettled() {
+            self.uplinks.follow(&self.neighbourhood, &mut self.dataplane);
         }
     }
 
@@ -116,7 +123,7 @@ impl<D: Dataplane> Controller<D> {
 
     /// Whether something is to be tried again soon.
     pub(crate) fn unsettled(&self) -> bool {
-        self.stale || self.pods.unsettled()
+        self.stale || self.pods.unsettled() || self.uplinks.unsettled()
     }
 
     /// For `GET /status`.
@@ -162,7 +169,12 @@ impl<D: Dataplane> Controller<D> {
     }
 
     fn problems(&self) -> Vec<String> {
-        let own = self.manifest_problems.iter().cloned().chain(self.pods.problems());
+        let own = self
+            .manifest_problems
+            .iter()
+            .cloned()
+            .chain(self.pods.problems())
+            .chain(self.uplinks.problems());
         own.chain(self.model.problems()).map(|problem| problem.to_string()).collect()
     }
 

@@ -10,6 +10,10 @@ pub(crate) trait Dataplane {
     fn attach_pod(&mut self, interface: u32) -> Result<(), Self::Error>;
     /// Forgets a Pod; its interface may have gone already.
     fn detach_pod(&mut self, interface: u32);
+    /// Has replies of other machines to the node's own processes translated, by interface index.
+    fn attach_uplink(&mut self, interface: u32) -> Result<(), Self::Error>;
+    /// Forgets an uplink; it may have gone already.
+    fn detach_uplink(&mut self, interface: u32);
     /// Puts a snapshot in force and returns its generation.
     fn publish(&mut self, snapshot: Snapshot) -> Result<u32, Self::Error>;
     /// What it tells of itself.
@@ -29,6 +33,14 @@ impl Dataplane for Engine {
 
     fn detach_pod(&mut self, interface: u32) {
         Self::detach_pod(self, interface);
+    }
+
+    fn attach_uplink(&mut self, interface: u32) -> Result<(), EngineError> {
+        Self::attach_uplink(self, interface)
+    }
+
+    fn detach_uplink(&mut self, interface: u32) {
+        Self::detach_uplink(self, interface);
     }
 
     fn publish(&mut self, snapshot: Snapshot) -> Result<u32, EngineError> {

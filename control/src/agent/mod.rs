@@ -18,6 +18,7 @@ mod exclusive;
 mod options;
 #[cfg(test)]
 mod tests;
+mod uplinks;
 
 mod pods;
 

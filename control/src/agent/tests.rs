@@ -10,6 +10,7 @@ use maglane_dataplane::service::{Deliver, Masquerade, NextHop, Snapshot};
 use super::controller::{Controller, Policy};
 use super::dataplane::Dataplane;
 use crate::model::Settings;
+use crate::net::link::Interface;
 use crate::net::neighbourhood::{Neighbourhood, PodInterface};
 use crate::source::manifest;
 
@@ -49,6 +50,14 @@ impl Dataplane for &mut Recorder {
 
     fn detach_pod(&mut self, interface: u32) {
         self.calls.push(format!("detach {interface}"));
+    }
+
+    fn attach_uplink(&mut self, interface: u32) -> Result<(), Failed> {
+        self.call("attach uplink", format!("attach uplink {interface}"))
+    }
+
+    fn detach_uplink(&mut self, interface: u32) {
+        self.calls.push(format!("detach uplink {interface}"));
     }
 
     fn publish(&mut self, snapshot: Snapshot) -> Result<u32, Failed> {
@@ -213,4 +222,35 @@ fn all_problems_are_told() {
     assert!(problems[1].starts_with("interface veth7: MTU 9000"), "{problems:?}");
     assert!(problems[2].starts_with("svc.yaml: Service default/web: spec.ports[0].port: Invalid"));
     assert_eq!(control.status().services, 1, "the address is in force");
+}
+
+#[test]
+fn uplinks_are_followed_as_they_come_and_go() {
+    let uplink = |index: u32| Interface {
+        index,
+        name: format!("eth{index}"),
+        mac: Some([2; 6]),
+        mtu: 1500,
+        rx_queues: 1,
+        up: true,
+        veth: false,
+        peer_elsewhere: false,
+        xdp: false,
+    };
+    let with = |uplinks: Vec<Interface>| Neighbourhood { uplinks, ..Neighbourhood::default() };
+    let mut recorder = Recorder::default();
+    recorder.failures.insert("attach uplink", 1);
+    let mut controller = controller(&mut recorder);
+    controller.take_neighbourhood(&with(vec![uplink(2), uplink(3)]));
+    assert!(controller.unsettled());
+    let problems = controller.status().problems;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("interface eth2"), "{problems:?}");
+    controller.retry();
+    assert!(controller.status().problems.is_empty());
+    controller.take_neighbourhood(&with(vec![uplink(3)]));
+    let expected = ["attach uplink 2", "attach uplink 3", "attach uplink 2", "detach uplink 2"];
+    let calls: Vec<_> =
+        recorder.calls.iter().filter(|call| call.contains("uplink")).cloned().collect();
+    assert_eq!(calls, expected);
 }

@@ -55,6 +55,8 @@ pub(crate) struct Neighbour {
 pub(crate) struct Neighbourhood {
     /// The Pods on this node, by interface index.
     pub(crate) pods: Vec<PodInterface>,
+    /// What leads to other machines: every other interface that is up and no veth, by index.
+    pub(crate) uplinks: Vec<Interface>,
     /// The XDP ports that were asked for, in that order; those that exist.
     pub(crate) ports: Vec<Interface>,
     /// The node's own addresses, loopback's excepted. Sorted.
@@ -75,6 +77,11 @@ pub(crate) async fn read(handle: &Handle, ports: &[String]) -> Result<Neighbourh
         .filter(|interface| is_pod(interface) && !ports.contains(&interface.name))
         .map(|interface| pod(interface, &routes, &known))
         .collect();
+    let uplinks = interfaces
+        .iter()
+        .filter(|interface| is_uplink(interface) && !ports.contains(&interface.name))
+        .cloned()
+        .collect();
     let ports: Vec<Interface> = ports
         .iter()
         .filter_map(|name| interfaces.iter().find(|interface| interface.name == *name).cloned())
@@ -84,12 +91,16 @@ pub(crate) async fn read(handle: &Handle, ports: &[String]) -> Result<Neighbourh
         .filter(|entry| ports.iter().any(|port| port.index == entry.interface_index))
         .collect();
     neighbours.sort();
-    Ok(Neighbourhood { pods, ports, node_addresses, neighbours })
+    Ok(Neighbourhood { pods, uplinks, ports, node_addresses, neighbours })
 }
 
 /// A Pod's veth: its other end is in another network namespace.
 fn is_pod(interface: &Interface) -> bool {
     interface.veth && interface.peer_elsewhere && !interface.name.starts_with(OWN_PREFIX)
+}
+
+fn is_uplink(interface: &Interface) -> bool {
+    interface.up && !interface.veth && interface.mac.is_some_and(|mac| mac != Mac::default())
 }
 
 fn pod(interface: &Interface, routes: &[(IpAddr, u32)], known: &[Neighbour]) -> PodInterface {

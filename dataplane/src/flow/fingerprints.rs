@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const WORDS_PER_BUCKET: usize = 8;
-/// With capacity reached, a quarter of the words is used: about one flow in a million finds both
-/// of its buckets full.
-const FLOWS_PER_BUCKET: u32 = 2;
+/// With capacity reached, an eighth of the words is used: about one flow in ten thousand million
+/// finds both of its buckets full. (Two a bucket refused one in a million, and the client's next
+/// try has the same buckets.)
+const FLOWS_PER_BUCKET: u32 = 1;
 
 /// Memory that workers write and the steering programs read: a BPF map, or a `Vec` in tests.
 pub type FingerprintsMemory = Arc<dyn AsRef<[AtomicU64]> + Send + Sync>;

@@ -179,6 +179,7 @@ impl Pipeline {
         match packet.ingress {
             Ingress::HostPort => match read_message(packet.bytes()) {
                 Some(way_in) => staged.origin = Origin::Host(way_in),
+                None if matches!(staged.next, Next::Decided(_)) => {}
                 None => staged.next = Next::Decided(Verdict::Drop(DropReason::NoMessage)),
             },
             Ingress::Port { interface } => {

@@ -165,6 +165,7 @@ impl Node {
             Verdict::Kernel(via) => ("kernel", via),
             Verdict::HandOver(owner) => return format!("hand over to {owner}"),
             Verdict::Drop(reason) => return format!("drop {reason:?}"),
+            Verdict::Malformed(reason) => return format!("drop Malformed({reason:?})"),
         };
         format!("{what} to {}: {}", way_out(via, frame), text::read(frame))
     }
@@ -251,6 +252,7 @@ pub(crate) fn arrive(way_in: &str, mut frame: Vec<u8>) -> (Ingress, Vec<u8>) {
 fn way_out(via: Via, frame: &[u8]) -> String {
     let (to, from) = (&frame[..6], &frame[6..12]);
     if let Via::Port(port) = via {
+        let port = port.get();
         assert_eq!((to, from), (&neighbour_mac(port)[..], &port_mac(port)[..]), "port {port}");
         return format!("port {port}");
     }
