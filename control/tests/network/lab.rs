@@ -34,6 +34,9 @@ impl Turn {
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).write(true).open(TURN).expect(TURN);
         let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno);
+        // A lab of somebody's who knows nothing of turns is not to be put away by a test.
+        let taken = Path::new("/run/netns/maglane-node").exists();
+        assert!(!taken, "a lab is up: put it away with `maglane lab down`");
         let files = tempfile::tempdir().expect("a directory");
         Some(Self { files, _lock: lock.expect(TURN) })
     }

@@ -81,16 +81,19 @@ fn an_unallocated_address_is_silent() {
 }
 
 /// Three ways to ask for nobody.
-pub(crate) fn check_silent(from: Namespace<'_>, family: Family) {
+fn check_silent(from: Namespace<'_>, family: Family) {
     let patience = Duration::from_millis(300);
-    let error = ping(from, family.vip(99), patience).expect_err("nobody is there");
-    assert_eq!(error.kind(), ErrorKind::TimedOut, "ping: {error}");
+    let is_silence = |error: std::io::Error| {
+        // The node's own sender may learn that its packet went nowhere.
+        let silent = matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
+            || error.raw_os_error() == Some(nix::libc::ENOBUFS);
+        assert!(silent, "{from:?} {family:?}: {error}");
+    };
+    is_silence(ping(from, family.vip(99), patience).expect_err("nobody is there"));
     let nobody = family.service(99, 80);
-    let error = from.connect_within(nobody, patience).expect_err("nobody is there");
-    assert_eq!(error.kind(), ErrorKind::TimedOut, "TCP: {error}");
+    is_silence(from.connect_within(nobody, patience).expect_err("nobody is there"));
     let socket = from.udp_connected(nobody);
     socket.set_read_timeout(Some(patience)).expect("SO_RCVTIMEO");
-    socket.send(b"anybody?").expect("send");
-    let error = socket.recv(&mut [0; 16]).expect_err("nobody is there");
-    assert_eq!(error.kind(), ErrorKind::WouldBlock, "UDP: {error}");
+    let answer = socket.send(b"anybody?").and_then(|_| socket.recv(&mut [0; 16]));
+    is_silence(answer.expect_err("nobody is there"));
 }

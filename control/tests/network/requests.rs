@@ -109,7 +109,12 @@ fn with_far_backend(test: &str, workers: u32) -> Option<(Lab, Server)> {
     let lab = Lab::with_workers(test, &manifest, workers)?;
     for line in [
         "ip netns add maglane-far",
-        "ip link add far type veth peer name eth0 netns maglane-far",
+        // A veth would count as a Pod's, and an uplink is something else.
+        "ip link add wire type veth peer name wire-end",
+        "ip link set wire up",
+        "ip link set wire-end up",
+        "ip link add link wire name far type macvlan mode bridge",
+        "ip link add link wire name eth0 netns maglane-far type macvlan mode bridge",
         "ip addr add 10.9.9.1/24 dev far",
         "ip addr add fd00:9::1/64 dev far nodad",
         "ip link set far up",
@@ -126,6 +131,8 @@ fn with_far_backend(test: &str, workers: u32) -> Option<(Lab, Server)> {
     ] {
         FAR.command(line);
     }
+    // So that the agent has seen the new links.
+    lab.apply(&client());
     let server = Server::start(FAR, "far", 7070);
     Some((lab, server))
 }
