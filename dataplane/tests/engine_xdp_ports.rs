@@ -202,3 +202,22 @@ fn malformed_frames_are_counted_and_harm_nobody() {
         engine.stop().expect("every frame came back");
     });
 }
+
+#[test]
+fn an_interface_with_more_queues_than_workers_is_refused() {
+    with_rig(2, |rig| {
+        let mut engine = start(1);
+        let error = engine.attach_port(CLIENT_PORT, XdpMode::Native).expect_err("two queues");
+        let told = "mlgdp-p0 has 2 receive queues, and the workers (1) serve one each";
+        assert!(error.to_string().contains(told), "{error}");
+        assert_eq!(rig.attached(CLIENT_PORT), Vec::<String>::new());
+        // Where packets of the second queue passed by, every other connection came to nothing.
+        rig.lower_queues();
+        attach_and_publish(&mut engine, XdpMode::Native);
+        let _servers = Servers::start(rig);
+        for _ in 0..16 {
+            Connection::open(rig, "10.96.0.10:80").expect("a connection").exchange(100, 100);
+        }
+        engine.stop().expect("every frame came back");
+    });
+}

@@ -8,9 +8,9 @@ use super::lock::LabLock;
 use super::objects::load_objects;
 use super::report::Report;
 use super::state::State;
-use super::{Problem, Result, Site, agent};
+use super::{Result, Site, agent};
 
-/// Creates and changes objects.
+/// Creates and changes objects. An agent that has ended is started again.
 pub(crate) fn apply(
     site: &Site,
     files: &[PathBuf],
@@ -23,8 +23,8 @@ pub(crate) fn apply(
     let _lock = LabLock::take(site)?;
     let mut work = Work::new(site, State::load(site)?, interrupt, report);
     work.bring_in(objects)?;
-    let problems = agent::sync(site, interrupt)?;
-    work.report.problems.extend(problems.into_iter().map(Problem::plain));
+    let problems = work.tell_agent()?;
+    work.hear(problems);
     work.start_processes()
 }
 
@@ -44,6 +44,6 @@ pub(crate) fn delete(
     // First no packet goes there any more, then there is nobody there any more.
     let told = agent::sync(site, interrupt);
     work.remove_pods(&gone)?;
-    work.report.problems.extend(told?.into_iter().map(Problem::plain));
+    work.hear(told?);
     Ok(())
 }

@@ -13,8 +13,8 @@ use super::interrupt::Interrupt;
 use super::listening::Expected;
 use super::objects::{Kind, Located, Object, ObjectKey};
 use super::report::{Change, Report};
-use super::state::{PodState, State, load_stored, store, unstore};
-use super::{Problem, Result, Site, containers, listening, pod};
+use super::state::{PodState, Process, State, load_stored, store, unstore};
+use super::{Problem, Result, Site, agent, containers, listening, pod};
 use crate::net::namespace;
 
 /// How long declared ports may take to open.
@@ -27,6 +27,8 @@ pub(super) struct Work<'a> {
     pub(super) interrupt: &'a Interrupt,
     pub(super) report: &'a mut Report,
     stored: BTreeMap<ObjectKey, Object>,
+    /// The manifests of the objects that came in, by the file that the agent reads instead.
+    manifests: BTreeMap<String, String>,
     /// Pods whose network stands and whose processes do not run yet, with their manifests.
     waiting: Vec<(ObjectKey, String)>,
 }
@@ -40,7 +42,8 @@ impl<'a> Work<'a> {
         report: &'a mut Report,
     ) -> Self {
         let stored = load_stored(site);
-        Self { site, state, interrupt, report, stored, waiting: Vec::new() }
+        let (manifests, waiting) = Default::default();
+        Self { site, state, interrupt, report, stored, manifests, waiting }
     }
 
     /// Admits objects, makes what they need and gives them to the agent's directory. The agent is
@@ -63,6 +66,8 @@ impl<'a> Work<'a> {
         for mut located in objects {
             self.interrupt.check()?;
             let key = located.object.key();
+            let copy = self.site.objects().join(key.file_name()).display().to_string();
+            self.manifests.insert(copy, located.file.clone());
             let exists = self.stored.contains_key(&key);
             let live = if key.kind == Kind::Pod { pods } else { services };
             let admitted = admit(&mut located.object, exists, &mut self.state, live)
@@ -73,6 +78,37 @@ impl<'a> Work<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Has the agent follow, and starts one if the lab's has ended. Returns what it finds wrong.
+    pub(super) fn tell_agent(&mut self) -> Result<Vec<String>> {
+        if self.state.agent.is_some_and(Process::runs) {
+            return agent::sync(self.site, self.interrupt);
+        }
+        self.report.step("starting the agent again");
+        self.start_agent()
+    }
+
+    /// Starts the agent; returns once it serves, with what it finds wrong.
+    pub(super) fn start_agent(&mut self) -> Result<Vec<String>> {
+        let mut child = agent::start(self.site, &self.state.options)?;
+        self.state.agent = Process::of(child.id());
+        self.state.save(self.site)?;
+        agent::wait_until_serves(self.site, &mut child, self.interrupt)
+    }
+
+    /// Takes what the agent finds wrong with the objects that came in, and with none of the others:
+    /// they were complained about when they came. Their manifests are named, not the lab's copies.
+    pub(super) fn hear(&mut self, problems: Vec<String>) {
+        let copies = self.site.objects().display().to_string();
+        for problem in problems {
+            let (place, rest) = problem.split_once(": ").unwrap_or(("", &problem));
+            match self.manifests.get(place) {
+                Some(file) => self.report.problems.push(Problem::with_file(file, rest)),
+                None if place.starts_with(&copies) => {}
+                None => self.report.problems.push(Problem::plain(problem)),
+            }
+        }
     }
 
     /// Starts the processes of the Pods that are waiting, and waits for the ports they declare.

@@ -10,8 +10,8 @@ use super::lock::LabLock;
 use super::objects::{Located, load_objects};
 use super::options::LabOptions;
 use super::report::Report;
-use super::state::{Process, State};
-use super::{LabError, Problem, Result, Site, agent, down, node};
+use super::state::State;
+use super::{LabError, Problem, Result, Site, down, node};
 use crate::net::namespace;
 
 /// Brings a lab up. Objects that cannot be used are reported, and the others come up.
@@ -71,11 +71,8 @@ fn bring_up(
     work.bring_in(objects)?;
 
     work.report.step("starting the agent");
-    let mut child = agent::start(site, &work.state.options)?;
-    work.state.agent = Process::of(child.id());
-    work.state.save(site)?;
-    let problems = agent::wait_until_serves(site, &mut child, interrupt)?;
-    work.report.problems.extend(problems.into_iter().map(Problem::plain));
+    let problems = work.start_agent()?;
+    work.hear(problems);
 
     work.start_processes()?;
     interrupt.check()

@@ -109,6 +109,19 @@ impl Rig {
         output.lines().filter(|line| line.contains(interface)).map(str::to_owned).collect()
     }
 
+    /// Both ports receive on one queue. XDP wants no fewer than the other end sends on.
+    pub(crate) fn lower_queues(&self) {
+        for (namespace, interface, direction) in [
+            (&self.client, CLIENT_END, "tx"),
+            (&self.engine, CLIENT_PORT, "rx"),
+            (&self.backend, BACKEND_END, "tx"),
+            (&self.engine, BACKEND_PORT, "rx"),
+        ] {
+            let ethtool = ["netns", "exec", namespace, "ethtool", "-L", interface, direction, "1"];
+            run(Command::new("ip").args(ethtool)).expect("ethtool");
+        }
+    }
+
     pub(crate) fn in_engine_namespace(&self, command: &str) -> Result<String, String> {
         ip(&format!("-n {} {command}", self.engine))
     }
