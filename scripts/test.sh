@@ -21,9 +21,14 @@ failed=0
 scripts/setup.sh
 scripts/check.sh || failed=1
 
-# Tests that need the machine for themselves take turns on their own. The output of those that
-# passed is shown, too: it says what they skipped, and why.
-cargo test --workspace --locked --no-fail-fast -- --show-output 2>&1 | tee "$log" || failed=1
+# The names of those that passed, once more, and what they wrote: only the skipped ones' reasons.
+only_new() {
+  awk '/^successes:$/ { quiet = 1 } /^(failures:|test result:)/ { quiet = 0 } !quiet || /^SKIPPED/'
+}
+
+# Tests that need the machine for themselves take turns on their own.
+cargo test --workspace --locked --no-fail-fast -- --show-output 2>&1 | tee "$log" | only_new ||
+  failed=1
 
 printf '\nSkipped:\n'
 { grep -E '^SKIPPED' "$log" || printf 'nothing\n'; } | sort -u
