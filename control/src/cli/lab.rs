@@ -16,6 +16,7 @@ use crate::lab::listing::{Listing, ProcessListing};
 use crate::lab::options::{LabOptions, Poll};
 use crate::lab::report::Report;
 use crate::lab::{LabError, Site, apply, down, exec, listing, up};
+use crate::model::Kind;
 
 /// What a shell reports for a process that Ctrl-C ended.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -200,8 +201,8 @@ fn reporting(
     let result = work(&interrupt, &mut report);
     let mut out = std::io::stdout().lock();
     if result.is_ok() {
-        for (key, change) in &report.changes {
-            writeln!(out, "{}/{} {}", key.kind.resource(), key.name, change.as_str())
+        for (id, change) in &report.changes {
+            writeln!(out, "{}/{} {}", resource(id.kind), id.key.name, change.as_str())
                 .context("cannot write to standard output")?;
         }
     }
@@ -216,6 +217,16 @@ fn reporting(
         Ok(()) => Ok(ExitCode::FAILURE),
         Err(LabError::Interrupted) => Ok(ExitCode::from(EXIT_INTERRUPTED)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// As kubectl prints it before a name.
+fn resource(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Service => "service",
+        Kind::EndpointSlice => "endpointslice.discovery.k8s.io",
+        Kind::Endpoints => "endpoints",
+        Kind::Pod => "pod",
     }
 }
 

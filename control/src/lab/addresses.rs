@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Pod, Service, ServiceSpec};
 
-use super::Problem;
 use super::allocation::{Allocation, Band};
 use super::options::{LabOptions, join};
+use crate::model::Problem;
 
 /// The annotation with which a Pod asks for addresses: `10.244.0.7,fd00:10:244::7`.
 pub(crate) const POD_IPS_ANNOTATION: &str = "maglane.io/pod-ips";
@@ -209,7 +209,7 @@ fn no_family(ipv4: bool) -> Problem {
 }
 
 fn field(path: &str, message: impl std::fmt::Display) -> Problem {
-    Problem::plain(message).field(path)
+    Problem::new(message).field(path)
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use super::change::Work;
 use super::interrupt::Interrupt;
 use super::lock::LabLock;
-use super::objects::load_objects;
 use super::report::Report;
 use super::state::State;
-use super::{Problem, Result, Site, agent};
+use super::{Result, Site, agent, manifests};
+use crate::model::Problem;
 
 /// Creates and changes objects.
 pub(crate) fn apply(
@@ -18,13 +18,12 @@ pub(crate) fn apply(
     report: &mut Report,
 ) -> Result<()> {
     State::load(site)?; // before waiting for anybody, and before a directory is made
-    let (objects, problems) = load_objects(files);
-    report.problems.extend(problems);
+    let objects = manifests::read(files, report);
     let _lock = LabLock::take(site)?;
     let mut work = Work::new(site, State::load(site)?, interrupt, report);
     work.bring_in(objects)?;
     let problems = agent::sync(site, interrupt)?;
-    work.report.problems.extend(problems.into_iter().map(Problem::plain));
+    work.report.problems.extend(problems.into_iter().map(Problem::new));
     work.start_processes()
 }
 
@@ -36,14 +35,13 @@ pub(crate) fn delete(
     report: &mut Report,
 ) -> Result<()> {
     State::load(site)?;
-    let (objects, problems) = load_objects(files);
-    report.problems.extend(problems);
+    let objects = manifests::read(files, report);
     let _lock = LabLock::take(site)?;
     let mut work = Work::new(site, State::load(site)?, interrupt, report);
     let gone = work.take_out(objects)?;
     // First no packet goes there any more, then there is nobody there any more.
     let told = agent::sync(site, interrupt);
     work.remove_pods(&gone)?;
-    work.report.problems.extend(told?.into_iter().map(Problem::plain));
+    work.report.problems.extend(told?.into_iter().map(Problem::new));
     Ok(())
 }

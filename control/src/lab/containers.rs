@@ -11,7 +11,8 @@ use super::environment::Environment;
 use super::listening::Expected;
 use super::pod::GRACE;
 use super::state::{ContainerState, PodState, Process};
-use super::{Problem, Result, Site};
+use super::{Result, Site};
+use crate::model::Problem;
 use crate::net::{namespace, processes};
 
 /// What a Pod's containers are before any of them runs.
@@ -57,7 +58,7 @@ pub(super) fn start(
                     container: format!("{label}, container {}", container.name),
                 }));
             }
-            Err(reason) => problems.push(Problem::with_object(label, reason).field(field)),
+            Err(reason) => problems.push(Problem::new(reason).object(label).field(field)),
         }
     }
     Ok(expected)
