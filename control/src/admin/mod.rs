@@ -15,7 +15,7 @@ mod view;
 
 use std::path::PathBuf;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, ClientError};
 pub(crate) use server::{Listener, Request, SocketError, serve};
 #[cfg(test)]
 pub(crate) use view::WorkerView;

@@ -123,7 +123,7 @@ const TWO_PODS: &str = "
 #[test]
 fn a_lab_comes_up_changes_and_goes() {
     let Some(lab) = TestLab::new() else { return };
-    lab.answer(r#"{"problems":[]}"#);
+    lab.answer(r#"{"generation":1,"problems":[]}"#);
     let (report, result) = lab.up(TWO_PODS, |_| {});
     result.unwrap();
     assert!(report.problems.is_empty() && report.warnings.is_empty(), "{report:?}");
@@ -168,7 +168,7 @@ fn a_lab_comes_up_changes_and_goes() {
 #[test]
 fn pods_and_node_reach_each_other_without_waiting() {
     let Some(lab) = TestLab::new() else { return };
-    lab.answer("{}");
+    lab.answer(r#"{"generation":1,"problems":[]}"#);
     lab.up(TWO_PODS, |options| options.mtu = 3_000).1.unwrap();
     let [pod_a, pod_b] = ["a", "b"].map(|pod| format!("{}default-{pod}", lab.prefix));
     let node = lab.site.node_namespace();
@@ -194,7 +194,7 @@ fn pods_and_node_reach_each_other_without_waiting() {
 #[test]
 fn one_bad_object_does_not_hold_up_the_others() {
     let Some(lab) = TestLab::new() else { return };
-    lab.answer(r#"{"problems":["the agent's words"]}"#);
+    lab.answer(r#"{"generation":1,"problems":["the agent's words"]}"#);
     let text = format!(
         "{TWO_PODS}---
 {{apiVersion: v1, kind: Service, metadata: {{name: far}}, spec: {{clusterIP: 10.1.2.3}}}}
