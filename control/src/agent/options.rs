@@ -6,7 +6,7 @@ use maglane_dataplane::engine::{EngineConfig, XdpMode};
 use maglane_dataplane::service::{Deliver, Masquerade};
 
 use super::controller::Policy;
-use crate::model::Settings;
+use crate::model::{Settings, is_link_local};
 use crate::net::host_port::HostPortOptions;
 
 /// All that an agent is told at start.
@@ -56,7 +56,7 @@ impl AgentOptions {
     /// kernel would refuse.
     pub(super) fn host_port(&self, found: &[IpAddr], ipv6: bool) -> HostPortOptions {
         let mut node_addresses = self.node_ips.clone();
-        for address in found.iter().filter(|address| !is_link_local(address)) {
+        for address in found.iter().filter(|address| !is_link_local(**address)) {
             if node_addresses.iter().all(|known| known.is_ipv4() != address.is_ipv4()) {
                 node_addresses.push(*address);
             }
@@ -73,13 +73,6 @@ impl AgentOptions {
                 .filter(|ip| ipv6 || ip.is_ipv4())
                 .collect(),
         }
-    }
-}
-
-fn is_link_local(address: &IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
 }
 

@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use super::block_on;
 use crate::admin::AGENT_SOCKET;
 use crate::agent::{self, AgentOptions, XdpPort};
+use crate::model::one_of_each_family;
 use crate::net::host_port::{MAX_MTU, MIN_MTU};
 
 /// UMEM frames for each entry of a ring: enough for all four rings to be full.
@@ -133,8 +134,14 @@ impl AgentArgs {
     }
 
     fn options(self) -> anyhow::Result<AgentOptions> {
-        one_of_each_family("--node-ip", &self.node_ip)?;
-        one_of_each_family("--masquerade-ip", &self.masquerade_ip)?;
+        for (option, ips) in
+            [("--node-ip", &self.node_ip), ("--masquerade-ip", &self.masquerade_ip)]
+        {
+            anyhow::ensure!(
+                one_of_each_family(ips.iter().copied()),
+                "{option} has two addresses of one family: give one of each at most"
+            );
+        }
         let mut masquerade = Masquerade::default();
         for ip in &self.masquerade_ip {
             if ip.is_ipv4() {
@@ -169,15 +176,6 @@ impl AgentArgs {
             },
         })
     }
-}
-
-fn one_of_each_family(option: &str, ips: &[IpAddr]) -> anyhow::Result<()> {
-    let of = |ipv4: bool| ips.iter().filter(|ip| ip.is_ipv4() == ipv4).count();
-    anyhow::ensure!(
-        of(true) <= 1 && of(false) <= 1,
-        "{option} has two addresses of one family: give one of each at most"
-    );
-    Ok(())
 }
 
 #[cfg(test)]

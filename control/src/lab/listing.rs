@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::manifests::load_stored;
 use super::state::{Process, State};
 use super::{Result, Site};
-use crate::model::{Object, ObjectKey};
+use crate::model::{Object, ObjectKey, is_headless};
 
 /// Everything that `lab ls` knows.
 #[derive(Debug, Serialize)]
@@ -127,7 +127,7 @@ fn list_service(
     service: &k8s_openapi::api::core::v1::Service,
 ) -> ServiceListing {
     let spec = service.spec.clone().unwrap_or_default();
-    let headless = spec.cluster_ip.as_deref() == Some("None");
+    let headless = is_headless(&spec);
     let kind = spec.type_.unwrap_or_else(|| "ClusterIP".to_owned());
     ServiceListing {
         namespace,

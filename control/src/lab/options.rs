@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{LabError, Result};
+use crate::model::one_of_each_family;
 use crate::net::host_port::{MAX_MTU, MIN_MTU};
 
 /// How a worker waits for packets.
@@ -66,16 +67,14 @@ impl LabOptions {
                 self.node_ips.push(default);
             }
         }
-        let once = |families: Vec<bool>| families.len() < 2 || families[0] != families[1];
-        let two = |count: usize| (1..=2).contains(&count);
         for (option, cidrs) in
             [("--service-cidr", &self.service_cidrs), ("--pod-cidr", &self.pod_cidrs)]
         {
-            if !two(cidrs.len()) || !once(cidrs.iter().map(|c| c.addr().is_ipv4()).collect()) {
+            if cidrs.is_empty() || !one_of_each_family(cidrs.iter().map(IpNet::addr)) {
                 return refuse(option, join(cidrs), "give at most one CIDR of each family");
             }
         }
-        if self.node_ips.len() != 2 || !once(self.node_ips.iter().map(IpAddr::is_ipv4).collect()) {
+        if !one_of_each_family(self.node_ips.iter().copied()) {
             return refuse("--node-ip", join(&self.node_ips), "give at most one of each family");
         }
         for service in &self.service_cidrs {

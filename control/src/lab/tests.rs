@@ -208,7 +208,7 @@ fn one_bad_object_does_not_hold_up_the_others() {
     let file = lab.directory.path().join("m.yaml").display().to_string();
     let expected = [
         format!(
-            "{file}: Service default/far: spec.clusterIP: 10.1.2.3 is outside the service CIDR 10.96.0.0/16"
+            "{file}: Service default/far: spec.clusterIP: Invalid value: \"10.1.2.3\": is not in the Service CIDRs 10.96.0.0/16"
         ),
         "the agent's words".to_owned(),
         format!(

@@ -58,6 +58,7 @@ impl fmt::Display for Problem {
 }
 
 /// Collects the problems of one object while it is read.
+#[derive(Default)]
 pub(super) struct Reporter {
     origin: Arc<str>,
     object: String,
@@ -91,4 +92,11 @@ impl Reporter {
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }
+}
+
+/// Reads what must be right as a whole: the first problem, if there is any, is the error.
+pub(super) fn strictly<T>(read: impl FnOnce(&mut Reporter) -> T) -> Result<T, Problem> {
+    let mut reporter = Reporter::default();
+    let value = read(&mut reporter);
+    reporter.problems.into_iter().next().map_or(Ok(value), Err)
 }
