@@ -37,7 +37,7 @@ use crate::source::watch::FileWatch;
 use controller::Controller;
 pub(crate) use error::AgentError;
 use event_loop::EventLoop;
-pub(crate) use options::{AgentOptions, XdpPort};
+pub(crate) use options::{AgentOptions, Poll, XdpPort};
 
 /// Runs an agent in the calling thread's network namespace until SIGTERM or SIGINT. Needs a
 /// current-thread runtime.

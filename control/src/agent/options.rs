@@ -1,9 +1,11 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use ipnet::IpNet;
-use maglane_dataplane::engine::{EngineConfig, XdpMode};
+use maglane_dataplane::engine::{EngineConfig, PollMode, XdpMode};
 use maglane_dataplane::service::{Deliver, Masquerade};
+use serde::{Deserialize, Serialize};
 
 use super::controller::Policy;
 use crate::model::{Settings, is_link_local};
@@ -30,6 +32,36 @@ pub(crate) struct AgentOptions {
     pub(crate) mtu: u32,
     /// Limits of the dataplane.
     pub(crate) engine: EngineConfig,
+}
+
+/// How workers wait for packets, as people choose it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Poll {
+    /// Never sleep: the lowest latency, one whole core a worker
+    Busy,
+    /// Sleep in the kernel when there is nothing to do
+    #[default]
+    Adaptive,
+}
+
+impl Poll {
+    /// As `--poll` takes it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Adaptive => "adaptive",
+        }
+    }
+}
+
+impl From<Poll> for PollMode {
+    fn from(poll: Poll) -> Self {
+        match poll {
+            Poll::Busy => Self::Busy,
+            Poll::Adaptive => Self::Adaptive,
+        }
+    }
 }
 
 /// An interface with sockets of its own.

@@ -6,13 +6,13 @@ use std::str::FromStr;
 use anyhow::Context;
 use clap::Args;
 use ipnet::IpNet;
-use maglane_dataplane::engine::{EngineConfig, PollMode, XdpMode};
+use maglane_dataplane::engine::{EngineConfig, XdpMode};
 use maglane_dataplane::service::{Deliver, Masquerade};
 use tracing_subscriber::EnvFilter;
 
 use super::block_on;
 use crate::admin::AGENT_SOCKET;
-use crate::agent::{self, AgentOptions, XdpPort};
+use crate::agent::{self, AgentOptions, Poll, XdpPort};
 use crate::model::one_of_each_family;
 use crate::net::host_port::{MAX_MTU, MIN_MTU};
 
@@ -66,15 +66,6 @@ pub(super) struct AgentArgs {
     /// What to log, as `debug` or `maglane::agent=trace` [default: what RUST_LOG says, else info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
-}
-
-#[derive(Clone, Copy, Default, Debug, clap::ValueEnum)]
-enum Poll {
-    /// Never sleep: the lowest latency, one whole core a worker
-    Busy,
-    /// Sleep in the kernel when there is nothing to do
-    #[default]
-    Adaptive,
 }
 
 #[derive(Clone, Copy, Default, Debug, clap::ValueEnum)]
@@ -165,10 +156,7 @@ impl AgentArgs {
             engine: EngineConfig {
                 workers: self.workers,
                 cores: self.cores.into_iter().flat_map(|Cores(cores)| cores).collect(),
-                poll: match self.poll {
-                    Poll::Busy => PollMode::Busy,
-                    Poll::Adaptive => PollMode::Adaptive,
-                },
+                poll: self.poll.into(),
                 ring_size_frames: self.ring_size_frames,
                 frames_per_worker: self.ring_size_frames.saturating_mul(FRAMES_PER_RING_ENTRY),
                 flow_capacity: self.flow_capacity,
@@ -181,6 +169,7 @@ impl AgentArgs {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use maglane_dataplane::engine::PollMode;
 
     use super::*;
     use crate::cli::{Cli, Command};

@@ -165,18 +165,11 @@ fn field(path: &str, message: impl std::fmt::Display) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::options::Poll;
 
     fn options(service: &str) -> LabOptions {
         let list = |text: &str| text.split(',').map(|cidr| cidr.parse().unwrap()).collect();
-        LabOptions {
-            workers: 1,
-            poll: Poll::Adaptive,
-            service_cidrs: list(service),
-            pod_cidrs: list("10.244.0.0/24,fd00:10:244::/64"),
-            mtu: 1_500,
-            node_ips: vec!["192.168.0.2".parse().unwrap()],
-        }
+        let node_ips = vec!["192.168.0.2".parse().unwrap()];
+        LabOptions { service_cidrs: list(service), node_ips, ..LabOptions::for_test() }
     }
 
     /// The ClusterIPs of a Service with this spec, or what is wrong with it.

@@ -6,28 +6,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{LabError, Result};
+use crate::agent::Poll;
 use crate::model::one_of_each_family;
 use crate::net::host_port::{MAX_MTU, MIN_MTU};
-
-/// How a worker waits for packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Poll {
-    /// Never sleeps: lowest latency, one full core a worker.
-    Busy,
-    /// Sleeps when there is nothing to do.
-    Adaptive,
-}
-
-impl Poll {
-    /// As the agent's `--poll` takes it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Busy => "busy",
-            Self::Adaptive => "adaptive",
-        }
-    }
-}
 
 /// The lab's options, remembered for its life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +28,19 @@ pub(crate) struct LabOptions {
 }
 
 impl LabOptions {
+    /// Pods of both families, Services of IPv4.
+    #[cfg(test)]
+    pub(super) fn for_test() -> Self {
+        Self {
+            workers: 1,
+            poll: Poll::Adaptive,
+            service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
+            pod_cidrs: ["10.244.0.0/24", "fd00:10:244::/64"].map(|c| c.parse().unwrap()).into(),
+            mtu: 1_500,
+            node_ips: Vec::new(),
+        }
+    }
+
     /// Checks every value once. A family that `--node-ip` leaves out gets its default.
     ///
     /// # Errors
@@ -108,14 +102,8 @@ mod tests {
     use super::*;
 
     fn check(change: impl FnOnce(&mut LabOptions)) -> std::result::Result<LabOptions, String> {
-        let mut options = LabOptions {
-            workers: 1,
-            poll: Poll::Busy,
-            service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-            pod_cidrs: vec!["10.244.0.0/24".parse().unwrap()],
-            mtu: 1_500,
-            node_ips: Vec::new(),
-        };
+        let mut options = LabOptions::for_test();
+        options.pod_cidrs.truncate(1);
         change(&mut options);
         options.checked().map_err(|error| error.to_string())
     }

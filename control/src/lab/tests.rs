@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::interrupt::Interrupt;
-use super::options::{LabOptions, Poll};
+use super::options::LabOptions;
 use super::report::Report;
 use super::{LabError, Site, apply, down, listing, up};
 use crate::net::namespace;
@@ -67,14 +67,7 @@ impl TestLab {
         text: &str,
         change: impl FnOnce(&mut LabOptions),
     ) -> (Report, Result<(), LabError>) {
-        let mut options = LabOptions {
-            workers: 1,
-            poll: Poll::Adaptive,
-            service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-            pod_cidrs: ["10.244.0.0/24", "fd00:10:244::/64"].map(|c| c.parse().unwrap()).into(),
-            mtu: 1_500,
-            node_ips: Vec::new(),
-        };
+        let mut options = LabOptions::for_test();
         change(&mut options);
         let mut report = Report::new(|_| {});
         let files = [self.manifest(text)];
@@ -232,14 +225,7 @@ fn what_fails_or_is_interrupted_leaves_nothing() {
     let interrupt = Interrupt::default();
     interrupt.raise();
     let mut report = Report::new(|_| {});
-    let options = LabOptions {
-        workers: 1,
-        poll: Poll::Busy,
-        service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-        pod_cidrs: vec!["10.244.0.0/24".parse().unwrap()],
-        mtu: 1_500,
-        node_ips: Vec::new(),
-    };
+    let options = LabOptions::for_test();
     let files = [lab.manifest(TWO_PODS)];
     let result = up::up(&lab.site, options, &files, &interrupt, &mut report);
     assert!(matches!(result, Err(LabError::Interrupted)));
