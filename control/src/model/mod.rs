@@ -12,7 +12,6 @@ mod address;
 mod backends;
 mod build;
 mod claims;
-mod forwarding;
 mod group;
 mod info;
 mod object;
@@ -24,7 +23,6 @@ mod state;
 mod tests;
 
 pub(crate) use address::{is_link_local, one_of_each_family};
-pub(crate) use forwarding::forwarding_table;
 #[cfg(test)]
 pub(crate) use info::{BackendInfo, PortInfo};
 pub(crate) use info::{BackendState, ServiceInfo, protocol_name};
