@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use maglane_dataplane::xsk;
 use rtnetlink::Handle;
 
 use super::address::{self, Via};
@@ -24,9 +25,9 @@ use super::sysctl;
 pub(crate) const SOCKET_END: &str = "mlg0";
 /// The end that the kernel routes and redirects to.
 pub(crate) const KERNEL_END: &str = "mlg1";
-/// The largest MTU with which native XDP attaches to a veth, in bytes: a page, less headroom,
-/// Ethernet header and `skb_shared_info`.
-pub(crate) const MAX_MTU: u32 = 3_498;
+/// The largest MTU of the host port, in bytes: what native XDP takes on a veth, less the frame
+/// check sequence (4) and the VLAN tag (4) that drivers of NICs count as well.
+pub(crate) const MAX_MTU: u32 = xsk::MAX_MTU as u32 - 8;
 /// The smallest MTU that carries IPv6, in bytes (RFC 8200, section 5).
 pub(crate) const MIN_MTU: u32 = 1_280;
 /// How long a dead agent's sockets may take to let go of the pair.
