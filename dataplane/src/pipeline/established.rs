@@ -68,8 +68,7 @@ impl Pipeline {
     pub(super) fn is_current(&mut self, hit: Hit, headers: &Headers, snapshot: &Snapshot) -> bool {
         let over = match headers.tuple.protocol {
             Protocol::Tcp => {
-                let flags = headers.tcp_flags;
-                flags.syn() && !flags.ack() && self.is_reopened(hit, headers, snapshot)
+                headers.tcp_flags.is_opening() && self.is_reopened(hit, headers, snapshot)
             }
             Protocol::Udp => {
                 self.flows.generation(hit.id) != snapshot.generation
