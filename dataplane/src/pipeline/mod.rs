@@ -4,12 +4,12 @@
 //! Stages of a packet, the fastest and most frequent first:
 //!
 //! 1. parse, hash, prefetch (the whole batch, before the first lookup)
-//! 2. flow lookup → translate → out ([`established`])
-//! 3. Service lookup → Maglev pick → new flow → translate → out ([`open`])
-//! 4. answers: TCP reset, ICMP error, echo reply ([`answer`])
-//! 5. ICMP errors about tracked flows ([`icmp`])
+//! 2. flow lookup → translate → out (`established`)
+//! 3. Service lookup → Maglev pick → new flow → translate → out (`open`)
+//! 4. answers: TCP reset, ICMP error, echo reply (`answer`)
+//! 5. ICMP errors about tracked flows (`icmp`)
 //!
-//! [`route`] decides on which device, and how, a packet leaves.
+//! `route` decides on which device, and how, a packet leaves.
 
 mod answer;
 mod counters;
