@@ -29,6 +29,8 @@ pub(crate) struct StatusView {
     pub(crate) ports: Vec<PortView>,
     /// What the steering programs counted.
     pub(crate) steering: BTreeMap<String, u64>,
+    /// Packets that the kernel dropped at the ports, where a ring of its own was full.
+    pub(crate) kernel: BTreeMap<String, u64>,
     /// What is wrong, one line each.
     pub(crate) problems: Vec<String>,
 }

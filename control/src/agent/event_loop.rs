@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use super::AgentError;
 use super::controller::Controller;
 use super::dataplane::Dataplane;
-use crate::admin::{self, Listener, Request, SyncView};
+use crate::admin::{self, Listener, Request, StatusView, SyncView};
 use crate::net::NetError;
 use crate::net::watch::Watch;
 use crate::source::files::Files;
@@ -82,11 +82,20 @@ impl<D: Dataplane> EventLoop<D> {
     /// Whoever asked may have gone: then the answer is dropped.
     async fn answer(&mut self, request: Request) {
         match request {
-            Request::Status(reply) => drop(reply.send(self.controller.status())),
+            Request::Status(reply) => drop(reply.send(self.status().await)),
             Request::Services(reply) => drop(reply.send(self.controller.services())),
             Request::Flows(limit, reply) => drop(reply.send(self.controller.flows(limit))),
             Request::Sync(reply) => drop(reply.send(self.sync().await)),
         }
+    }
+
+    async fn status(&self) -> StatusView {
+        let mut status = self.controller.status();
+        match self.net_watch.dropped().await {
+            Ok(counts) => status.kernel.extend(counts),
+            Err(error) => tracing::warn!("{error}"),
+        }
+        status
     }
 
     async fn sync(&mut self) -> Result<SyncView, String> {

@@ -86,7 +86,7 @@ fn losses(counters: &BTreeMap<String, u64>) -> String {
     if counted.is_empty() { "-".to_owned() } else { counted.join(" ") }
 }
 
-/// What was counted at all: sums over the workers, then the steering programs.
+/// What was counted at all: sums over the workers, then the steering programs, then the kernel.
 fn counters(status: &StatusView) -> Option<String> {
     let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
     for (name, count) in status.workers.iter().flat_map(|worker| &worker.counters) {
@@ -94,8 +94,10 @@ fn counters(status: &StatusView) -> Option<String> {
     }
     let workers = sums.into_iter().map(|(name, count)| ("worker", name, count));
     let steering = status.steering.iter().map(|(name, count)| ("steering", name.as_str(), *count));
+    let kernel = status.kernel.iter().map(|(name, count)| ("kernel", name.as_str(), *count));
     let rows: Vec<[String; 3]> = workers
         .chain(steering)
+        .chain(kernel)
         .filter(|(_, _, count)| *count > 0)
         .map(|(of, name, count)| [of.to_owned(), name.to_owned(), count.to_string()])
         .collect();

@@ -8,9 +8,8 @@ use super::lock::LabLock;
 use super::report::Report;
 use super::state::State;
 use super::{Result, Site, agent, manifests};
-use crate::model::Problem;
 
-/// Creates and changes objects.
+/// Creates and changes objects. An agent that has ended is started again.
 pub(crate) fn apply(
     site: &Site,
     files: &[PathBuf],
@@ -22,8 +21,8 @@ pub(crate) fn apply(
     let _lock = LabLock::take(site)?;
     let mut work = Work::new(site, State::load(site)?, interrupt, report);
     work.bring_in(objects)?;
-    let problems = agent::sync(site, interrupt)?;
-    work.report.problems.extend(problems.into_iter().map(Problem::new));
+    let problems = work.tell_agent()?;
+    work.hear(problems);
     work.start_processes()
 }
 
@@ -42,6 +41,6 @@ pub(crate) fn delete(
     // First no packet goes there any more, then there is nobody there any more.
     let told = agent::sync(site, interrupt);
     work.remove_pods(&gone)?;
-    work.report.problems.extend(told?.into_iter().map(Problem::new));
+    work.hear(told?);
     Ok(())
 }

@@ -14,8 +14,8 @@ use super::interrupt::Interrupt;
 use super::listening::Expected;
 use super::manifests::{load_stored, store, unstore};
 use super::report::{Change, Report};
-use super::state::{PodState, State};
-use super::{Result, Site, containers, listening, pod};
+use super::state::{PodState, Process, State};
+use super::{Result, Site, agent, containers, listening, pod};
 use crate::model::{Kind, Object, ObjectId, Problem};
 use crate::net::namespace;
 use crate::source::manifest::Located;
@@ -30,6 +30,8 @@ pub(super) struct Work<'a> {
     pub(super) interrupt: &'a Interrupt,
     pub(super) report: &'a mut Report,
     stored: BTreeMap<ObjectId, Object>,
+    /// The manifests of the objects that came in, by the file that the agent reads instead.
+    manifests: BTreeMap<String, Arc<str>>,
     /// Pods whose network stands and whose processes do not run yet, with their manifests.
     waiting: Vec<(ObjectId, Arc<str>)>,
 }
@@ -43,7 +45,8 @@ impl<'a> Work<'a> {
         report: &'a mut Report,
     ) -> Self {
         let stored = load_stored(site);
-        Self { site, state, interrupt, report, stored, waiting: Vec::new() }
+        let (manifests, waiting) = Default::default();
+        Self { site, state, interrupt, report, stored, manifests, waiting }
     }
 
     /// Admits objects, makes what they need and gives them to the agent's directory. The agent is
@@ -66,6 +69,8 @@ impl<'a> Work<'a> {
         for mut located in objects {
             self.interrupt.check()?;
             let id = located.object.id();
+            let copy = self.site.object(&id).display().to_string();
+            self.manifests.insert(copy, located.origin.clone());
             let exists = self.stored.contains_key(&id);
             let live = if id.kind == Kind::Pod { pods } else { services };
             let admitted = admit(&mut located.object, exists, &mut self.state, live)
@@ -76,6 +81,39 @@ impl<'a> Work<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Has the agent follow, and starts one if the lab's has ended. Returns what it finds wrong.
+    pub(super) fn tell_agent(&mut self) -> Result<Vec<String>> {
+        if self.state.agent.is_some_and(Process::runs) {
+            return agent::sync(self.site, self.interrupt);
+        }
+        self.report.step("starting the agent again");
+        self.start_agent()
+    }
+
+    /// Starts the agent; returns once it serves, with what it finds wrong.
+    pub(super) fn start_agent(&mut self) -> Result<Vec<String>> {
+        let mut child = agent::start(self.site, &self.state.options)?;
+        self.state.agent = Process::of(child.id());
+        self.state.save(self.site)?;
+        agent::wait_until_serves(self.site, &mut child, self.interrupt)
+    }
+
+    /// Takes what the agent finds wrong with the objects that came in, and with none of the others:
+    /// they were complained about when they came. Their manifests are named, not the lab's copies.
+    pub(super) fn hear(&mut self, problems: Vec<String>) {
+        let copies = self.site.objects().display().to_string();
+        for problem in problems {
+            let (place, rest) = problem.split_once(": ").unwrap_or(("", &problem));
+            match self.manifests.get(place) {
+                Some(file) => {
+                    self.report.problems.push(Problem::new(rest).origin(file.clone()));
+                }
+                None if place.starts_with(&copies) => {}
+                None => self.report.problems.push(Problem::new(problem)),
+            }
+        }
     }
 
     /// Starts the processes of the Pods that are waiting, and waits for the ports they declare.

@@ -9,8 +9,8 @@ use super::interrupt::Interrupt;
 use super::lock::LabLock;
 use super::options::LabOptions;
 use super::report::Report;
-use super::state::{Process, State};
-use super::{LabError, Result, Site, agent, down, manifests, node};
+use super::state::State;
+use super::{LabError, Result, Site, down, manifests, node};
 use crate::model::Problem;
 use crate::net::namespace;
 use crate::source::manifest::Located;
@@ -71,11 +71,8 @@ fn bring_up(
     work.bring_in(objects)?;
 
     work.report.step("starting the agent");
-    let mut child = agent::start(site, &work.state.options)?;
-    work.state.agent = Process::of(child.id());
-    work.state.save(site)?;
-    let problems = agent::wait_until_serves(site, &mut child, interrupt)?;
-    work.report.problems.extend(problems.into_iter().map(Problem::new));
+    let problems = work.start_agent()?;
+    work.hear(problems);
 
     work.start_processes()?;
     interrupt.check()

@@ -132,6 +132,19 @@ pub(crate) async fn list(handle: &Handle) -> Result<Vec<Interface>> {
     Ok(messages.iter().map(Interface::from_message).collect())
 }
 
+/// Packets that the kernel dropped at an interface since it was made: received, and to be sent.
+pub(crate) async fn dropped(handle: &Handle, name: &str) -> Result<Option<(u64, u64)>> {
+    let Some(interface) = find(handle, name).await? else { return Ok(None) };
+    let mut request = handle.link().get().match_index(interface.index).execute();
+    let answer = request.try_next().await;
+    let message = answer.map_err(|error| NetError::netlink("look at interface", name, error))?;
+    let attributes = message.map(|message| message.attributes).unwrap_or_default();
+    Ok(attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Stats64(stats) => Some((stats.rx_dropped, stats.tx_dropped)),
+        _ => None,
+    }))
+}
+
 /// Deletes an interface, and with it a veth's other end. One that does not exist is fine.
 pub(crate) async fn delete(handle: &Handle, name: &str) -> Result<bool> {
     let Some(interface) = find(handle, name).await? else { return Ok(false) };

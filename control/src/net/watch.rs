@@ -15,6 +15,7 @@ use rtnetlink::{Handle, MulticastGroup};
 use super::error::{NetError, Result};
 use super::neighbourhood::{self, Neighbourhood};
 use super::netlink;
+use super::{host_port, link};
 
 /// How long a burst may go on before it is looked at.
 const COALESCE: Duration = Duration::from_millis(5);
@@ -54,6 +55,19 @@ impl Watch {
     /// The neighbourhood when it was last read.
     pub(crate) fn current(&self) -> &Neighbourhood {
         &self.current
+    }
+
+    /// Packets that the kernel dropped at the host port and the XDP ports: (where, how many).
+    pub(crate) async fn dropped(&self) -> Result<Vec<(String, u64)>> {
+        let mut counts = Vec::new();
+        let host_port = [host_port::SOCKET_END, host_port::KERNEL_END];
+        for name in host_port.into_iter().chain(self.ports.iter().map(String::as_str)) {
+            if let Some((received, sent)) = link::dropped(&self.handle, name).await? {
+                counts.push((format!("{name}_rx_dropped"), received));
+                counts.push((format!("{name}_tx_dropped"), sent));
+            }
+        }
+        Ok(counts)
     }
 
     /// Reads the neighbourhood now, whatever was heard. True when it differs from the last.

@@ -53,6 +53,19 @@ pub enum EngineError {
     /// The interface is a port already.
     #[error("interface {0} is an XDP port already")]
     PortTaken(String),
+    /// Packets of some of its queues would pass by.
+    #[error(
+        "interface {interface} has {queues} receive queues, and the workers ({workers}) serve one \
+         each: lower the one (`ethtool -L {interface}`) or raise the other"
+    )]
+    TooManyQueues {
+        /// The interface.
+        interface: String,
+        /// On which it receives.
+        queues: u32,
+        /// Of the engine.
+        workers: u32,
+    },
     /// The interface is no XDP port.
     #[error("interface {0} is not an XDP port")]
     NotAPort(String),

@@ -2,7 +2,7 @@ use nix::net::if_::if_nametoindex;
 
 use super::{Engine, EngineError, PortStatus};
 use crate::pipeline::Ingress;
-use crate::steer::{PortLinks, XdpMode};
+use crate::steer::{PortLinks, XdpMode, receive_queues};
 use crate::worker::Command;
 use crate::xsk::CopyMode;
 
@@ -25,8 +25,8 @@ impl Engine {
     /// Serves an interface with one queue a worker: binds the sockets, then attaches XDP.
     ///
     /// # Errors
-    /// When the interface is not there, has fewer queues than there are workers, or has an XDP
-    /// program of somebody else; nothing of ours stays on it then.
+    /// When the interface is not there, has fewer or more queues than there are workers, or has an
+    /// XDP program of somebody else; nothing of ours stays on it then.
     pub fn attach_port(
         &mut self,
         interface: &str,
@@ -36,6 +36,11 @@ impl Engine {
             .map_err(|_| EngineError::NoInterface(interface.to_owned()))?;
         if self.ports.contains_key(&index) {
             return Err(EngineError::PortTaken(interface.to_owned()));
+        }
+        let workers = self.config.workers;
+        if let Some(queues) = receive_queues(interface).filter(|queues| *queues > workers) {
+            let interface = interface.to_owned();
+            return Err(EngineError::TooManyQueues { interface, queues, workers });
         }
         let slot = self.steering.open_port_slot(index)?;
         let opened = self.open_port(interface, index, slot, mode);

@@ -14,7 +14,7 @@ mod programs;
 pub use counters::STEERING_COUNTERS;
 pub use error::SteerError;
 pub use fingerprint_memory::FingerprintMemory;
-pub use offload::disable_transmit_offloads;
+pub use offload::{disable_transmit_offloads, receive_queues};
 pub use programs::{
     HostPortLinks, MAX_PORTS, PodLinks, PortLinks, Steering, SteeringConfig, UplinkLink, XdpMode,
 };

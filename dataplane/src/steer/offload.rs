@@ -18,6 +18,21 @@ const TRANSMIT_OFFLOADS: [(&str, u32); 4] = [
     ("tx-checksumming", 0x17),
 ];
 
+/// ETHTOOL_GCHANNELS of <linux/ethtool.h>.
+const GET_CHANNELS: u32 = 0x3c;
+
+/// `struct ethtool_channels` of <linux/ethtool.h>: the command, four limits, what is set.
+#[repr(C)]
+#[derive(Default)]
+struct EthtoolChannels {
+    command: u32,
+    limits: [u32; 4],
+    receive: u32,
+    transmit: u32,
+    other: u32,
+    combined: u32,
+}
+
 #[repr(C)]
 struct EthtoolValue {
     command: u32,
@@ -25,6 +40,28 @@ struct EthtoolValue {
 }
 
 nix::ioctl_readwrite_bad!(ethtool, SIOCETHTOOL, libc::ifreq);
+
+/// How many queues `interface` receives on; `None` for a driver that does not say.
+pub fn receive_queues(interface: &str) -> Option<u32> {
+    let control =
+        socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).ok()?;
+    let mut channels = EthtoolChannels { command: GET_CHANNELS, ..Default::default() };
+    let mut request = request_for(interface);
+    request.ifr_ifru.ifru_data = (&raw mut channels).cast();
+    // SAFETY: the descriptor is open, `request` names the device in a terminated string and points
+    // at `channels`, which is as long as the command has it, and both outlive the call.
+    unsafe { ethtool(control.as_raw_fd(), &raw mut request) }.ok()?;
+    Some(channels.receive + channels.combined)
+}
+
+fn request_for(interface: &str) -> libc::ifreq {
+    // SAFETY: an all-zero ifreq is a valid one.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes().take(libc::IFNAMSIZ - 1)) {
+        *to = from as libc::c_char;
+    }
+    request
+}
 
 /// Makes the kernel segment packets and finish checksums before it sends through `interface`, so
 /// that workers get whole frames with valid sums.
@@ -38,13 +75,7 @@ pub fn disable_transmit_offloads(interface: &str) -> Result<(), SteerError> {
         .map_err(|errno| failed("offloads", io::Error::from(errno)))?;
     for (offload, command) in TRANSMIT_OFFLOADS {
         let mut value = EthtoolValue { command, data: 0 };
-        // SAFETY: an all-zero ifreq is a valid one.
-        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-        for (to, from) in
-            request.ifr_name.iter_mut().zip(interface.bytes().take(libc::IFNAMSIZ - 1))
-        {
-            *to = from as libc::c_char;
-        }
+        let mut request = request_for(interface);
         request.ifr_ifru.ifru_data = (&raw mut value).cast();
         // SAFETY: the descriptor is open, `request` names the device in a terminated string and
         // points at `value`, and both outlive the call.

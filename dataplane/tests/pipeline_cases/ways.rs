@@ -1,12 +1,16 @@
 //! Which way a packet leaves: as received, through the kernel, through an XDP port.
 
+use etherparse::checksum::Sum16BitWords;
+use maglane_dataplane::pipeline::Ingress;
 use maglane_dataplane::service::Deliver;
 
-use crate::node::{Node, Services, Setup};
+use crate::node::{Node, Services, Setup, arrive};
+use crate::text;
 
 const SERVICES: Services<'_> = &[
     ("tcp 10.96.0.10:80", &["10.244.1.7:8080"]),
     ("tcp 10.96.0.72:80", &["10.72.0.2:8080"]),
+    ("udp 10.96.0.72:53", &["10.72.0.2:5353"]),
     ("tcp [fd00:96::72]:80", &["[fd00:72::2]:8080"]),
     ("tcp 10.96.0.1:443", &["192.168.0.1:6443"]),
     ("tcp 10.96.0.20:80", &[]),
@@ -163,6 +167,48 @@ fn between_xdp_ports_without_a_host_port() {
             ("so is the kernel", "port 4: udp 10.71.0.2:1 > 10.72.0.2:2", "drop NoHostPort"),
         ],
     );
+}
+
+/// What a kernel leaves in the checksum's field for hardware to complete: the folded sum of the
+/// pseudo-header.
+fn unfinished(packet: &str) -> (Ingress, Vec<u8>) {
+    let (ingress, mut frame) = arrive("port 4", text::build(packet));
+    let (addresses, offset) = match frame[12..14] {
+        [0x08, 0x00] => (26..34, 34),
+        _ => (22..54, 54),
+    };
+    let protocol = if packet.starts_with("tcp") { 6 } else { 17 };
+    let bytes = (frame.len() - offset) as u16;
+    let sum = Sum16BitWords::new()
+        .add_slice(&frame[addresses])
+        .add_2bytes([0, protocol])
+        .add_2bytes(bytes.to_be_bytes());
+    let field = offset + if protocol == 6 { 16 } else { 6 };
+    frame[field..field + 2].copy_from_slice(&(!sum.ones_complement()).to_ne_bytes());
+    (ingress, frame)
+}
+
+#[test]
+fn a_checksum_that_was_left_to_hardware_is_finished() {
+    let mut node = Node::new(SERVICES);
+    for (packet, expected) in [
+        (
+            "tcp 10.71.0.2:40000 > 10.96.0.72:80 A len 33",
+            "forward to port 5: tcp 10.71.0.2:40000 > 10.72.0.2:8080 A len 33 ttl 63",
+        ),
+        (
+            "tcp [fd00:71::2]:40000 > [fd00:96::72]:80 S",
+            "forward to port 5: tcp [fd00:71::2]:40000 > [fd00:72::2]:8080 S ttl 63",
+        ),
+        (
+            "udp 10.71.0.2:40000 > 10.96.0.72:53 len 8",
+            "forward to port 5: udp 10.71.0.2:40000 > 10.72.0.2:5353 len 8 ttl 63",
+        ),
+    ] {
+        let (ingress, frame) = unfinished(packet);
+        assert!(frame != arrive("port 4", text::build(packet)).1, "it is unfinished");
+        assert_eq!(node.process(ingress, &frame, false), expected);
+    }
 }
 
 #[test]

@@ -1,0 +1,41 @@
+use clap::{Parser, Subcommand};
+
+use crate::direct::DirectArgs;
+use crate::host_port::HostPortArgs;
+use crate::interrupt::Interrupt;
+use crate::{direct, host_port};
+
+/// Measures Maglane beside what it is to be compared with, in a lab of its own on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "maglane-bench", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Packets a second through the host port: Maglane beside a bare AF_XDP forwarder.
+    ///
+    /// In each round, in turn: the sender alone, whose frames nobody takes (its ceiling, and so
+    /// the bias of everything else here); the bare forwarder, which sends all frames to one Pod
+    /// unseen; the agent. The sender sends as fast as it can; delivered is what arrives at the
+    /// backends' interfaces, lost is what was sent and did not.
+    HostPort(HostPortArgs),
+    /// Bytes a second from Pod to Pod, which no Service sees: with the agent and without.
+    Direct(DirectArgs),
+}
+
+impl Cli {
+    /// Runs what was typed.
+    ///
+    /// # Errors
+    /// What stopped it. The lab is put away then, too.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let interrupt = Interrupt::watch();
+        match self.command {
+            Command::HostPort(args) => host_port::run(&args, &interrupt),
+            Command::Direct(args) => direct::run(&args, &interrupt),
+        }
+    }
+}

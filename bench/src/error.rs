@@ -1,0 +1,105 @@
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use nix::errno::Errno;
+use thiserror::Error;
+
+/// Why something could not be measured.
+#[derive(Debug, Error)]
+pub(crate) enum BenchError {
+    /// Namespaces, packet sockets and BPF need it.
+    #[error("a lab needs root; run this with sudo")]
+    NeedsRoot,
+    /// A signal came.
+    #[error("interrupted")]
+    Interrupted,
+    /// A program that the harness runs is not there.
+    #[error("{program} is not at {path}; build it ({build}) or say where it is with {option}")]
+    NoProgram {
+        /// Its name.
+        program: &'static str,
+        /// Where it was looked for.
+        path: PathBuf,
+        /// How to build it.
+        build: &'static str,
+        /// The option that says where it is.
+        option: &'static str,
+    },
+    /// A command could not be started.
+    #[error("cannot run {command}: {cause}")]
+    Run {
+        /// As typed.
+        command: String,
+        /// The kernel's reason.
+        cause: io::Error,
+    },
+    /// A command failed.
+    #[error("{command} failed ({status}): {message}")]
+    Failed {
+        /// As typed.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said.
+        message: String,
+    },
+    /// A command said something else than was expected.
+    #[error("cannot make sense of what {command} says: {what}")]
+    Unexpected {
+        /// As typed.
+        command: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Something did not happen in time.
+    #[error("waited {seconds} s for {what}")]
+    TooSlow {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        seconds: u64,
+    },
+    /// The agent that a lab was brought up with is not there any more.
+    #[error("the lab's agent does not run; `maglane lab logs --node` may say why")]
+    NoAgent,
+    /// A call into the kernel failed.
+    #[error("cannot {operation} in {place}: {cause}")]
+    Kernel {
+        /// What was tried.
+        operation: &'static str,
+        /// The network namespace.
+        place: String,
+        /// The kernel's reason.
+        cause: io::Error,
+    },
+    /// Nothing arrived where packets were to be counted.
+    #[error("{subject} delivered nothing of {sent} packets sent: this is no measurement")]
+    NothingArrived {
+        /// Through what they were sent.
+        subject: &'static str,
+        /// How many.
+        sent: u64,
+    },
+    /// A thread of the harness panicked.
+    #[error("a thread of the harness panicked: this is a bug")]
+    Panicked,
+}
+
+/// What can be measured, or why not.
+pub(crate) type Result<T> = std::result::Result<T, BenchError>;
+
+impl BenchError {
+    /// Wraps the kernel's reason.
+    pub(crate) fn kernel<E: Into<io::Error>>(
+        operation: &'static str,
+        place: &str,
+    ) -> impl FnOnce(E) -> Self {
+        move |cause| Self::Kernel { operation, place: place.to_owned(), cause: cause.into() }
+    }
+
+    /// As [`BenchError::kernel`], of a call that is not there.
+    pub(crate) fn missing(operation: &'static str, place: &str) -> Self {
+        Self::kernel(operation, place)(Errno::ENODEV)
+    }
+}

@@ -1,0 +1,298 @@
+//! The lab, through the `maglane` command: up, looked into, down.
+
+use std::env;
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::Poll;
+use super::agent::Agent;
+use super::command::{own_group, run};
+use crate::error::{BenchError, Result};
+use crate::interrupt::Interrupt;
+use crate::output::progress;
+
+/// The Service's port, and the one that backends listen on, over UDP.
+pub(crate) const SERVICE_PORT: u16 = 9000;
+const CLIENT: &str = "client";
+
+/// The programs that a rig runs.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Programs {
+    /// The maglane program [default: beside this one].
+    #[arg(long, value_name = "PATH")]
+    maglane: Option<PathBuf>,
+}
+
+impl Programs {
+    /// The `maglane` to be measured.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(crate) fn maglane(&self) -> Result<PathBuf> {
+        let path = self.maglane.clone().unwrap_or_else(|| sibling("maglane"));
+        let build = "cargo build --release -p maglane";
+        require("maglane", path, build, "--maglane")
+    }
+}
+
+/// A program in the directory of this one.
+pub(super) fn sibling(name: &str) -> PathBuf {
+    env::current_exe().unwrap_or_default().with_file_name(name)
+}
+
+/// The path, if there is a program.
+pub(super) fn require(
+    program: &'static str,
+    path: PathBuf,
+    build: &'static str,
+    option: &'static str,
+) -> Result<PathBuf> {
+    if path.is_file() {
+        // Its own namespace's working directory may be another.
+        return Ok(path.canonicalize().unwrap_or(path));
+    }
+    Err(BenchError::NoProgram { program, path, build, option })
+}
+
+/// What a lab is brought up with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LabOptions {
+    /// Workers of the agent.
+    pub(crate) workers: u32,
+    /// How they wait.
+    pub(crate) poll: Poll,
+    /// Pods behind the Service.
+    pub(crate) backends: u32,
+}
+
+/// A Pod of the lab.
+#[derive(Clone, Debug)]
+pub(crate) struct Pod {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its network namespace, as in `/run/netns`.
+    pub(crate) network_namespace: String,
+    /// The node's end of its veth.
+    pub(crate) interface: String,
+    /// Its IPv4 address.
+    pub(crate) address: Ipv4Addr,
+}
+
+/// A lab of ours: one client Pod, a Service, its backend Pods, and the agent, which can be stopped
+/// and started again. Dropping it puts it away.
+pub(crate) struct Lab {
+    maglane: PathBuf,
+    manifest: String,
+    /// Who connects and sends.
+    pub(crate) client: Pod,
+    /// Who is behind the Service.
+    pub(crate) backends: Vec<Pod>,
+    /// The Service's address.
+    pub(crate) service: Ipv4Addr,
+    /// What it was brought up with.
+    pub(crate) options: LabOptions,
+    agent: Agent,
+    interrupt: Interrupt,
+}
+
+impl Lab {
+    /// Brings a lab up. After an error nothing of it is left; one that was up before stays.
+    ///
+    /// # Errors
+    /// What `maglane lab up` says.
+    pub(crate) fn up(
+        programs: &Programs,
+        options: LabOptions,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err(BenchError::NeedsRoot);
+        }
+        let maglane = programs.maglane()?;
+        interrupt.check()?;
+        let manifest = manifest(options.backends);
+        let mut up = own_group(&maglane);
+        up.args(["lab", "up", "-f", "-", "--workers", &options.workers.to_string()]);
+        up.args(["--poll", options.poll.as_str()]);
+        run(&mut up, &manifest)?;
+        Self::look_into(maglane.clone(), manifest, options, interrupt)
+            .inspect_err(|_| down(&maglane))
+    }
+
+    fn look_into(
+        maglane: PathBuf,
+        manifest: String,
+        options: LabOptions,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        let mut ls = own_group(&maglane);
+        ls.args(["lab", "ls", "-o", "json"]);
+        let text = run(&mut ls, "")?;
+        let unexpected = |what: String| BenchError::Unexpected {
+            command: "maglane lab ls -o json".to_owned(),
+            what,
+        };
+        let listing: Listing =
+            serde_json::from_str(&text).map_err(|error| unexpected(error.to_string()))?;
+        let agent = Agent::of(listing.node.agent.pid.ok_or(BenchError::NoAgent)?)?;
+        let service = listing
+            .services
+            .iter()
+            .flat_map(|service| &service.cluster_ips)
+            .find_map(|ip| ip.parse().ok())
+            .ok_or_else(|| unexpected("the Service has no IPv4 address".to_owned()))?;
+        let (mut clients, backends): (Vec<Pod>, Vec<Pod>) =
+            listing.pods.into_iter().filter_map(Pod::of).partition(|pod| pod.name == CLIENT);
+        match (clients.pop(), backends.len() == options.backends as usize) {
+            (Some(client), true) => Ok(Self {
+                maglane,
+                manifest,
+                client,
+                backends,
+                service,
+                options,
+                agent,
+                interrupt: interrupt.clone(),
+            }),
+            _ => Err(unexpected("a Pod with an IPv4 address is missing".to_owned())),
+        }
+    }
+
+    /// Stops the agent, which takes down what it set up on the node. Stopped twice is stopped.
+    ///
+    /// # Errors
+    /// When it does not end, or a signal came.
+    pub(crate) fn stop_agent(&mut self) -> Result<()> {
+        self.agent.stop(&self.interrupt)
+    }
+
+    /// Starts the agent as the lab had started it, and waits until the Service is in force.
+    /// Started twice is started.
+    ///
+    /// # Errors
+    /// When it does not come to serve, or a signal came.
+    pub(crate) fn start_agent(&mut self) -> Result<()> {
+        if self.agent.runs() {
+            return Ok(());
+        }
+        let mut exec = self.on_node();
+        self.agent.start(&mut exec)?;
+        let mut apply = own_group(&self.maglane);
+        apply.args(["lab", "apply", "-f", "-"]);
+        let mut last = None;
+        let waited = self.interrupt.wait_until("the agent to serve", 20, || {
+            if !self.agent.runs() {
+                return Err(BenchError::NoAgent);
+            }
+            // Changes nothing, and returns when everything is in force.
+            last = run(&mut apply, &self.manifest).err();
+            Ok(last.is_none())
+        });
+        match (waited, last) {
+            (Err(BenchError::TooSlow { .. }), Some(error)) => Err(error),
+            (waited, _) => waited,
+        }
+    }
+
+    /// `maglane lab exec --node --`, to be followed by a command.
+    pub(super) fn on_node(&self) -> Command {
+        let mut command = own_group(&self.maglane);
+        command.args(["lab", "exec", "--node", "--"]);
+        command
+    }
+
+    /// Runs a command inside a Pod to its end.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub(crate) fn run_in(&self, pod: &Pod, words: &[&str]) -> Result<()> {
+        let mut command = own_group(&self.maglane);
+        command.args(["lab", "exec", &pod.name, "--"]).args(words);
+        run(&mut command, "").map(drop)
+    }
+
+    /// What stops the harness.
+    pub(crate) fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.agent.end();
+        down(&self.maglane);
+    }
+}
+
+fn down(maglane: &Path) {
+    let mut down = own_group(maglane);
+    if let Err(error) = run(down.args(["lab", "down"]), "") {
+        progress(&format!("error: the lab is still there: {error}"));
+    }
+}
+
+fn manifest(backends: u32) -> String {
+    let mut text = format!(
+        "{{apiVersion: v1, kind: Service, metadata: {{name: sink}}, spec: {{selector: {{app: sink}}, \
+         ports: [{{port: {SERVICE_PORT}, protocol: UDP}}]}}}}\n---\n{}",
+        pod(CLIENT, CLIENT)
+    );
+    for number in 1..=backends {
+        let _ = write!(text, "---\n{}", pod(&format!("sink-{number}"), "sink"));
+    }
+    text
+}
+
+fn pod(name: &str, app: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{app: {app}}}}}, \
+         spec: {{containers: [{{name: none, image: none}}]}}}}\n"
+    )
+}
+
+/// As much of `maglane lab ls -o json` as it takes.
+#[derive(Deserialize)]
+struct Listing {
+    node: NodeListing,
+    pods: Vec<PodListing>,
+    services: Vec<ServiceListing>,
+}
+
+#[derive(Deserialize)]
+struct NodeListing {
+    agent: AgentListing,
+}
+
+#[derive(Deserialize)]
+struct AgentListing {
+    pid: Option<i32>,
+}
+
+#[derive(Deserialize)]
+struct PodListing {
+    name: String,
+    addresses: Vec<String>,
+    network_namespace: String,
+    interface: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ServiceListing {
+    cluster_ips: Vec<String>,
+}
+
+impl Pod {
+    fn of(listing: PodListing) -> Option<Self> {
+        Some(Self {
+            address: listing.addresses.iter().find_map(|ip| ip.parse().ok())?,
+            name: listing.name,
+            network_namespace: listing.network_namespace,
+            interface: listing.interface?,
+        })
+    }
+}

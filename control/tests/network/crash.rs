@@ -1,0 +1,85 @@
+//! The agent ends, one way or another, and comes back.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::http::{Server, check};
+use crate::lab::{Lab, stderr, succeed};
+use crate::manifest::FAMILIES;
+use crate::namespace::{CLIENT, NODE, Namespace};
+use crate::ping::ping;
+use crate::untouched::{check_direct, manifest};
+
+fn check_served() {
+    for family in FAMILIES {
+        check(CLIENT, family.service(10, 80), &["web-1"], family.pod(1));
+        check(NODE, family.service(10, 80), &["web-1"], family.node());
+        ping(CLIENT, family.vip(10), Duration::from_secs(5)).expect("a VIP answers");
+    }
+}
+
+/// Nobody serves: what is sent to a VIP goes nowhere, and not round and round either.
+fn check_dead(lab: &Lab) {
+    let patience = Duration::from_millis(300);
+    let before = lab.host_port_packets();
+    for family in FAMILIES {
+        for from in [CLIENT, NODE] {
+            ping(from, family.vip(10), patience).expect_err("nobody serves");
+            from.connect_within(family.service(10, 80), patience).expect_err("nobody serves");
+        }
+    }
+    if NODE.command("ip -br link").contains("mlg0") {
+        let crossed = lab.host_port_packets() - before;
+        assert!(crossed < 50, "{crossed} packets went through the host port");
+    }
+}
+
+fn ends_and_returns(test: &str, workers: u32, signal: Signal) {
+    let Some(lab) = Lab::with_workers(test, &manifest(), workers) else { return };
+    let _server = Server::start(Namespace::Pod("web-1"), "web-1", 8080);
+    check_served();
+    for _ in 0..2 {
+        lab.end_agent(signal);
+        check_direct();
+        check_dead(&lab);
+        let output = lab.try_apply(&manifest());
+        succeed(&output);
+        assert!(stderr(&output).contains("starting the agent again"), "{}", stderr(&output));
+        assert!(lab.agent().is_some(), "it runs");
+        check_served();
+        check_direct();
+    }
+    let problems = crate::lab::json(&["status"])["problems"].clone();
+    assert_eq!(problems, serde_json::json!([]), "nothing is in its way");
+}
+
+#[test]
+fn after_a_kill_1_worker() {
+    ends_and_returns("after_a_kill_1_worker", 1, Signal::SIGKILL);
+}
+
+#[test]
+fn after_a_kill_2_workers() {
+    ends_and_returns("after_a_kill_2_workers", 2, Signal::SIGKILL);
+}
+
+#[test]
+fn after_a_stop() {
+    ends_and_returns("after_a_stop", 2, Signal::SIGTERM);
+}
+
+/// An orderly stop takes the host port and its routes with it.
+#[test]
+fn a_stop_leaves_nothing_on_the_node() {
+    let test = "a_stop_leaves_nothing_on_the_node";
+    let Some(lab) = Lab::with_workers(test, &manifest(), 1) else { return };
+    let links = || NODE.command("ip -br link");
+    let routes = || NODE.command("ip route") + &NODE.command("ip -6 route");
+    assert!(links().contains("mlg1") && routes().contains("10.96.0.0/16"));
+    lab.end_agent(Signal::SIGTERM);
+    assert!(!links().contains("mlg"), "{}", links());
+    for left in ["10.96.", "fd00:10:96", "169.254.77.1", "fd00:6d61"] {
+        assert!(!routes().contains(left), "{left}: {}", routes());
+    }
+}
