@@ -264,13 +264,17 @@ impl<'a> Work<'a> {
     }
 }
 
-/// The last of each key; Services before Pods, and who asks for an address before who takes any.
+/// The last of each key; Services before Pods, who asks for an address before who takes any, and
+/// else as they stand in the manifests.
 fn in_order(objects: Vec<Located>) -> Vec<Located> {
-    let last: BTreeMap<ObjectKey, Located> =
-        objects.into_iter().map(|located| (located.object.key(), located)).collect();
-    let mut ordered: Vec<(ObjectKey, Located)> = last.into_iter().collect();
-    ordered.sort_by_key(|(key, located)| (key.kind, !asks_for_address(&located.object)));
-    ordered.into_iter().map(|(_, located)| located).collect()
+    let placed = objects.into_iter().enumerate();
+    let last: BTreeMap<ObjectKey, (usize, Located)> =
+        placed.map(|(place, located)| (located.object.key(), (place, located))).collect();
+    let mut ordered: Vec<(ObjectKey, (usize, Located))> = last.into_iter().collect();
+    ordered.sort_by_key(|(key, (place, located))| {
+        (key.kind, !asks_for_address(&located.object), *place)
+    });
+    ordered.into_iter().map(|(_, (_, located))| located).collect()
 }
 
 fn remove_pod(site: &Site, pod_state: &PodState) -> Result<()> {
@@ -298,7 +302,8 @@ fn services_of<'o>(stored: &'o BTreeMap<ObjectKey, Object>, namespace: &str) -> 
 fn asks_for_address(object: &Object) -> bool {
     match object {
         Object::Service(service) => {
-            service.spec.as_ref().is_some_and(|spec| spec.cluster_ip.is_some())
+            let spec = service.spec.as_ref();
+            spec.is_some_and(|spec| spec.cluster_ip.is_some() || spec.cluster_ips.is_some())
         }
         Object::Pod(pod) => {
             let annotations = pod.metadata.annotations.as_ref();
