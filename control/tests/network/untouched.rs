@@ -22,8 +22,6 @@ pub(crate) fn check_direct() {
         if flush {
             for namespace in [CLIENT, WEB] {
                 namespace.command("ip neigh flush all");
-                let left = namespace.command("ip neigh show nud reachable");
-                assert_eq!(left.trim(), "", "forgotten");
             }
         }
         for family in FAMILIES {
