@@ -19,6 +19,7 @@ enum way_in {
 	IN_POD_INGRESS = 1, /* received from the Pod behind the interface */
 	IN_POD_EGRESS = 2, /* on its way out to the Pod behind the interface */
 	IN_NODE = 3, /* sent by the node itself, or routed by it to a Service */
+	IN_UPLINK = 4, /* received from another machine on the interface */
 };
 
 enum way_out {

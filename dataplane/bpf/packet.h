@@ -13,7 +13,7 @@
 #include "tables.h"
 
 #define VLAN_HEADER_BYTES 4
-#define MAX_EXTENSION_HEADERS 6
+#define MAX_EXTENSION_HEADERS 8 /* as many as src/wire/ipv6.rs walks */
 #define IPV4_FRAGMENT_OFFSET 0x1fff
 #define IPV6_FRAGMENT_OFFSET 0xfff8
 
@@ -51,6 +51,13 @@ static __always_inline struct address ipv6_address(const struct in6_addr *bits)
 		.high = (__u64)bpf_ntohl(words[0]) << 32 | bpf_ntohl(words[1]),
 		.low = (__u64)bpf_ntohl(words[2]) << 32 | bpf_ntohl(words[3]),
 	};
+}
+
+static __always_inline int is_multicast(const struct address *address)
+{
+	if (address->high == 0 && address->low >> 32 == 0xffff)
+		return (address->low >> 28 & 0xf) == 0xe;
+	return address->high >> 56 == 0xff;
 }
 
 /* Reads the addresses and walks to the transport header. Returns its offset, or 0 if the packet

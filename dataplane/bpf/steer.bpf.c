@@ -173,7 +173,7 @@ int uplink_ingress(struct __sk_buff *skb)
 {
 	if (is_given_back(skb))
 		return TC_ACT_UNSPEC;
-	return take_reply(skb, IN_POD_INGRESS);
+	return take_reply(skb, IN_UPLINK);
 }
 
 SEC("classifier")
@@ -188,7 +188,12 @@ int inner_egress(struct __sk_buff *skb)
 	if (message.what == MESSAGE_TO_WORKER)
 		return TC_ACT_OK;
 	parse_skb(skb, &packet);
-	worker = packet.kind == NOT_IP ? NO_WORKER : worker_for_service(&packet);
+	if (packet.kind == NOT_IP || is_multicast(&packet.tuple.destination)) {
+		/* What a kernel says on any link (MLD, mostly). There is nobody to hear it. */
+		count(IGNORED_MULTICAST);
+		return TC_ACT_SHOT;
+	}
+	worker = worker_for_service(&packet);
 	if (worker != NO_WORKER) {
 		count(TO_WORKER_SERVICE);
 	} else {

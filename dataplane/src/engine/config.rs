@@ -50,7 +50,7 @@ impl Default for EngineConfig {
             ring_size_frames: 4096,
             frames_per_worker: 16384,
             flow_capacity: 262_144,
-            handover_ring_frames: 1024,
+            handover_ring_frames: 4096,
         }
     }
 }

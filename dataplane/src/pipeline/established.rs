@@ -1,7 +1,7 @@
 use super::{Context, DropReason, Packet, Pipeline, Verdict, forget, route::Route};
 use crate::flow::{Direction, Hit};
 use crate::service::{Frontend, Lookup, Snapshot};
-use crate::wire::{Endpoint, Headers, IcmpAnswer, Protocol, Tuple, translate};
+use crate::wire::{Headers, IcmpAnswer, Protocol, Tuple, translate};
 
 impl Pipeline {
     /// A packet of a known flow: count it, translate it, send it on.
@@ -92,7 +92,7 @@ impl Pipeline {
         }
         self.flows.accepts_new_syn(hit.id)
             || self.flows.is_unreplied(hit.id)
-                && !serves(snapshot, headers.tuple, self.backend_of(hit))
+                && !self.is_served(hit, headers, snapshot).unwrap_or(false)
     }
 
     /// UDP has no end of its own: a flow whose backend is gone would talk to nobody as long as its
@@ -103,24 +103,24 @@ impl Pipeline {
         if hit.direction == Direction::Reply {
             return false;
         }
-        let stranded = !serves(snapshot, headers.tuple, self.backend_of(hit));
+        // A Service without any backend keeps what it has: it may only be on its way from one set
+        // to the next.
+        let stranded = !self.is_served(hit, headers, snapshot).unwrap_or(true);
         if !stranded {
             self.flows.set_generation(hit.id, snapshot.generation);
         }
         stranded
     }
 
-    fn backend_of(&self, hit: Hit) -> Endpoint {
-        self.flows.translation(hit.id, Direction::Forward).destination
-    }
-}
-
-/// Whether `backend` may go on serving flows with this forward tuple. A Service without any
-/// backend keeps what it has: it may only be on its way from one set to the next.
-fn serves(snapshot: &Snapshot, forward: Tuple, backend: Endpoint) -> bool {
-    let frontend = Frontend { endpoint: forward.destination, protocol: forward.protocol };
-    match snapshot.services.lookup(&frontend) {
-        Lookup::Service(service) => service.backends().is_empty() || service.serves(&backend),
-        Lookup::UnknownPort | Lookup::NotAService => false,
+    /// Whether the flow's backend may go on serving the client of this packet; `None` if the
+    /// Service has no backend at all.
+    fn is_served(&self, hit: Hit, headers: &Headers, snapshot: &Snapshot) -> Option<bool> {
+        let Tuple { destination: endpoint, protocol, .. } = headers.tuple;
+        let backend = self.flows.translation(hit.id, Direction::Forward).destination;
+        match snapshot.services.lookup(&Frontend { endpoint, protocol }) {
+            Lookup::Service(service) if service.backends().is_empty() => None,
+            Lookup::Service(service) => Some(service.serves(&backend)),
+            Lookup::UnknownPort | Lookup::NotAService => Some(false),
+        }
     }
 }

@@ -38,7 +38,10 @@ impl Pipeline {
             if error.source == way_back.source.address { to.source.address } else { error.source };
         let destination = to.destination.address;
         let masqueraded = hit.direction == Direction::Forward && reporter != error.source;
-        let route = Route::to(&destination, hit.direction, masqueraded, context);
+        let mut route = Route::to(&destination, hit.direction, masqueraded, context);
+        if reporter == error.source {
+            route = route.from_router(context);
+        }
         if route.mtu().is_some() && error.time_to_live <= 1 {
             return Verdict::Drop(DropReason::Unanswerable);
         }

@@ -49,13 +49,8 @@ impl<'a> Route<'a> {
             Some(NextHop::Port { interface, mac, source_mac, mtu }) => {
                 Self::Port { interface: *interface, mac, source_mac, mtu: *mtu }
             }
-            _ => Self::Kernel(match context.origin {
-                _ if direction == Direction::Reply || masqueraded => WayOut::Node,
-                Origin::Host(WayIn::PodIngress(interface)) | Origin::Port(interface) => {
-                    WayOut::AsReceived(interface)
-                }
-                Origin::Host(WayIn::Node | WayIn::PodEgress(_)) => WayOut::Routed,
-            }),
+            _ if direction == Direction::Reply || masqueraded => Self::Kernel(WayOut::Node),
+            _ => Self::Kernel(as_received(context.origin).unwrap_or(WayOut::Routed)),
         }
     }
 
@@ -69,8 +64,29 @@ impl<'a> Route<'a> {
             {
                 Self::Pod { interface, mac: &[0; 6], mtu: u16::MAX }
             }
+            (Self::Kernel(_), Origin::Host(WayIn::Uplink(_))) => Self::Kernel(WayOut::Routed),
             _ => known,
         }
+    }
+
+    /// The way of an ICMP error whose source is neither the Service nor the client but a router in
+    /// between, which the kernel only expects where it came from.
+    pub(super) fn from_router(self, context: &Context<'_>) -> Self {
+        match self {
+            Self::Kernel(WayOut::Node) => {
+                Self::Kernel(as_received(context.origin).unwrap_or(WayOut::Node))
+            }
+            other => other,
+        }
+    }
+}
+
+/// Back to the interface on which the packet was received, if there is one beside our own.
+fn as_received(origin: Origin) -> Option<WayOut> {
+    match origin {
+        Origin::Host(WayIn::PodIngress(interface) | WayIn::Uplink(interface))
+        | Origin::Port(interface) => Some(WayOut::AsReceived(interface)),
+        Origin::Host(WayIn::Node | WayIn::PodEgress(_)) => None,
     }
 }
 
@@ -105,15 +121,13 @@ impl Pipeline {
     /// it here because of a fingerprint that is another flow's, or has just been cleared.
     #[cold]
     pub(super) fn give_back(&self, packet: &mut Packet<'_>, context: &Context<'_>) -> Verdict {
-        let way = match context.origin {
-            Origin::Host(WayIn::PodIngress(interface)) | Origin::Port(interface) => {
-                WayOut::AsReceived(interface)
-            }
+        let way = match (as_received(context.origin), context.origin) {
+            (Some(way), _) => way,
             // It was on its last step already.
-            Origin::Host(WayIn::PodEgress(interface)) => {
+            (None, Origin::Host(WayIn::PodEgress(interface))) => {
                 WayOut::Pod { interface, mac: context.snapshot.forwarding.mac_behind(interface) }
             }
-            Origin::Host(WayIn::Node) => return Verdict::Drop(DropReason::UnknownFlow),
+            (None, _) => return Verdict::Drop(DropReason::UnknownFlow),
         };
         if !self.config.host_port {
             return Verdict::Drop(DropReason::NoHostPort);

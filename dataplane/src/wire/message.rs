@@ -16,6 +16,8 @@ pub enum WayIn {
     PodEgress(u32),
     /// Sent by the node itself, or routed by it to a Service.
     Node,
+    /// Received from another machine on this interface.
+    Uplink(u32),
 }
 
 /// How a packet leaves through the host port.
@@ -49,6 +51,7 @@ pub fn read_message(frame: &[u8]) -> Option<WayIn> {
         1 => Some(WayIn::PodIngress(interface)),
         2 => Some(WayIn::PodEgress(interface)),
         3 => Some(WayIn::Node),
+        4 => Some(WayIn::Uplink(interface)),
         _ => None,
     }
 }
