@@ -269,12 +269,11 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Services before Pods, and who asks for an address before who takes any: a Pod's environment
-/// knows the Services that were there before it.
+/// Services before Pods, who asks for an address before who takes any, and else as they stand in
+/// the manifests: a Pod's environment knows the Services that were there before it.
 fn in_order(mut objects: Vec<Located>) -> Vec<Located> {
     objects.sort_by_cached_key(|located| {
-        let ObjectId { kind, key } = located.object.id();
-        (kind, !asks_for_address(&located.object), key)
+        (located.object.id().kind, !asks_for_address(&located.object))
     });
     objects
 }
@@ -309,7 +308,8 @@ fn services_of<'o>(stored: &'o BTreeMap<ObjectId, Object>, namespace: &str) -> V
 fn asks_for_address(object: &Object) -> bool {
     match object {
         Object::Service(service) => {
-            service.spec.as_ref().is_some_and(|spec| spec.cluster_ip.is_some())
+            let spec = service.spec.as_ref();
+            spec.is_some_and(|spec| spec.cluster_ip.is_some() || spec.cluster_ips.is_some())
         }
         Object::Pod(pod) => {
             let annotations = pod.metadata.annotations.as_ref();
