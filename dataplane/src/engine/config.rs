@@ -1,5 +1,7 @@
 use thiserror::Error;
 
+use crate::flow::Timeouts;
+
 /// How workers wait for packets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum PollMode {
@@ -36,6 +38,8 @@ pub struct EngineConfig {
     pub frames_per_worker: u32,
     /// Connections that one worker tracks at once: 1,024 to 16,777,216.
     pub flow_capacity: u32,
+    /// How long silent connections are remembered.
+    pub timeouts: Timeouts,
     /// Packets that may wait on their way from one worker to another, a power of two.
     pub handover_ring_frames: u32,
 }
@@ -50,6 +54,7 @@ impl Default for EngineConfig {
             ring_size_frames: 4096,
             frames_per_worker: 16384,
             flow_capacity: 262_144,
+            timeouts: Timeouts::default(),
             handover_ring_frames: 4096,
         }
     }

@@ -22,7 +22,8 @@ mod verdict;
 
 use arrayvec::ArrayVec;
 
-pub use counters::{COUNTERS, Counters, FlowEvent};
+use counters::Event;
+pub use counters::{COUNTERS, Counters};
 pub use packet::{BATCH, Ingress, Packet};
 pub use verdict::{DropReason, Verdict, Via};
 
@@ -265,8 +266,8 @@ impl Pipeline {
 fn forget(fingerprints: &mut Fingerprints, counters: &mut Counters, removed: &Removed) {
     fingerprints.remove(removed.reply_hash);
     match removed.reason {
-        RemovalReason::Expired => counters.count_flow(FlowEvent::Expired),
-        RemovalReason::Evicted => counters.count_flow(FlowEvent::Evicted),
+        RemovalReason::Expired => counters.count_flow(Event::FlowExpired),
+        RemovalReason::Evicted => counters.count_flow(Event::FlowEvicted),
         RemovalReason::Requested => {}
     }
 }

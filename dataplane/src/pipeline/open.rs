@@ -1,6 +1,7 @@
-use super::{Context, DropReason, FlowEvent, Origin, Packet, Pipeline, Verdict, forget};
-use crate::flow::{Direction, HashKeys, NewFlow, Refused};
+use super::{Context, DropReason, Event, Origin, Packet, Pipeline, Verdict, forget};
+use crate::flow::{Direction, NewFlow, Refused};
 use crate::service::{Frontend, Lookup, NextHop, Snapshot};
+use crate::wire::HashKeys;
 use crate::wire::{Endpoint, Headers, Protocol, Tuple, WayIn};
 
 /// Who is to answer a new flow.
@@ -102,7 +103,7 @@ impl Pipeline {
             flows.remove(id);
             return Err(DropReason::FlowBucketFull);
         }
-        counters.count_flow(FlowEvent::Opened);
+        counters.count_flow(Event::FlowOpened);
         Ok(translated)
     }
 }
