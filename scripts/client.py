@@ -17,7 +17,7 @@ import threading
 import time
 
 TIMEOUT_S = 2
-KEPT_CONNECTIONS = 12
+KEPT_CONNECTIONS = 24
 PAUSE_S = 0.004
 
 

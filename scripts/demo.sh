@@ -207,7 +207,7 @@ story_udp() {
 story_leave() {
   local lost kept part
   title 'A Pod goes and comes back, under load'
-  printf '%s\n' 'New connections one after the other, and twelve that are kept and used all the time.'
+  printf '%s\n' 'New connections one after the other, and 24 that are kept and used all the time.'
   "$maglane" lab exec client -- python3 "$root/scripts/client.py" load "$vip4" 80 \
     > "$work/load" &
   load=$!

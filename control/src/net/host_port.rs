@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use maglane_dataplane::xsk;
 use rtnetlink::Handle;
 
 use super::address::{self, Via};
@@ -28,9 +29,9 @@ pub(crate) const KERNEL_END: &str = "mlg1";
 /// does, and the node's own packets carry the kernel's end's: one pair in 64 lost all of them.
 const SOCKET_END_MAC: Mac = [0x02, b'm', b'a', b'g', b'l', 0];
 const KERNEL_END_MAC: Mac = [0x02, b'm', b'a', b'g', b'l', 1];
-/// The largest MTU with which native XDP attaches to a veth, in bytes: a page, less headroom,
-/// Ethernet header and `skb_shared_info`.
-pub(crate) const MAX_MTU: u32 = 3_498;
+/// The largest MTU of the host port, in bytes: what native XDP takes on a veth, less the frame
+/// check sequence (4) and the VLAN tag (4) that drivers of NICs count as well.
+pub(crate) const MAX_MTU: u32 = xsk::MAX_MTU as u32 - 8;
 /// The smallest MTU that carries IPv6, in bytes (RFC 8200, section 5).
 pub(crate) const MIN_MTU: u32 = 1_280;
 /// How long a dead agent's sockets may take to let go of the pair.

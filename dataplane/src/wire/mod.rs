@@ -1,11 +1,11 @@
 //! Floor 0: what stands in a frame, and how to change it in place.
 //!
-//! [`parse`] validates a frame once and hands out offsets; [`translate`] and its siblings change
+//! [`parse()`] validates a frame once and hands out offsets; [`translate()`] and its siblings change
 //! the bytes at those offsets; the answers write a packet over the one that they answer. Nothing
 //! here allocates, and no byte sequence makes anything here panic: what is shorter than an offset
 //! says is left alone.
 //!
-//! Anti-goals: no reassembly, no verification of checksums (see [`parse`]), no second VLAN tag, no
+//! Anti-goals: no reassembly, no verification of checksums (see [`parse()`]), no second VLAN tag, no
 //! ESP, no source routes.
 
 mod address;
