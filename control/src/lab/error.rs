@@ -50,6 +50,14 @@ pub(crate) enum LabError {
         /// Those that are.
         known: Vec<String>,
     },
+    /// No such container in the Pod.
+    #[error("the Pod has no container {wanted}; it has {}", known.join(", "))]
+    UnknownContainer {
+        /// Its name.
+        wanted: String,
+        /// Those that are.
+        known: Vec<String>,
+    },
     /// A program could not be started.
     #[error("cannot run {program}: {cause}")]
     Command {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use maglane_dataplane::engine::WORKERS;
 use serde::{Deserialize, Serialize};
 
 use super::{LabError, Result};
@@ -53,8 +54,9 @@ impl LabOptions {
             let range = format!("out of range, {MIN_MTU} to {MAX_MTU} bytes");
             return refuse("--mtu", self.mtu.to_string(), &range);
         }
-        if self.workers == 0 {
-            return refuse("--workers", self.workers.to_string(), "at least 1 is needed");
+        if !WORKERS.contains(&self.workers) {
+            let range = format!("out of range, {} to {}", WORKERS.start(), WORKERS.end());
+            return refuse("--workers", self.workers.to_string(), &range);
         }
         for default in DEFAULT_NODE_IPS {
             if !self.node_ips.iter().any(|ip| ip.is_ipv4() == default.is_ipv4()) {

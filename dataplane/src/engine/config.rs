@@ -1,6 +1,11 @@
+use std::ops::RangeInclusive;
+
 use thiserror::Error;
 
 use crate::flow::Timeouts;
+
+/// How many workers an engine may have: `MAX_WORKERS` of `bpf/tables.h`.
+pub const WORKERS: RangeInclusive<u32> = 1..=64;
 
 /// How workers wait for packets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -81,7 +86,7 @@ impl EngineConfig {
         let limit = |field, value: u32, ok: bool, range| {
             if ok { Ok(()) } else { Err(ConfigError { field, value: value.into(), range }) }
         };
-        limit("workers", self.workers, (1..=64).contains(&self.workers), "between 1 and 64")?;
+        limit("workers", self.workers, WORKERS.contains(&self.workers), "between 1 and 64")?;
         limit(
             "ring_size_frames",
             self.ring_size_frames,
