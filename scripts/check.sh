@@ -38,10 +38,6 @@ if command -v shellcheck > /dev/null; then
 else
   skip shellcheck shellcheck
 fi
-if cargo deny --version > /dev/null 2>&1; then
-  step 'licences and sources' cargo deny --offline check licenses sources
-fi
-
 if [ ${#failed[@]} -gt 0 ]; then
   printf 'check: failed: %s\n' "${failed[*]}" >&2
   exit 1

@@ -5,8 +5,8 @@
 //! | [`model`] | Kubernetes objects in, snapshots out | no I/O, no clock |
 //! | [`source`] | manifests and word of their changes | files |
 //! | [`net`] | links, addresses, routes, neighbours | netlink |
-//! | [`agent`] | follows both, and has the dataplane follow | the engine |
 //! | [`admin`] | how other processes talk to the agent | HTTP over a Unix socket |
+//! | [`agent`] | follows manifests and links, and has the dataplane follow | the engine |
 //! | [`lab`] | a node and its Pods in network namespaces | all of the above but the engine |
 //! | [`cli`] | what people type and read | all of these |
 

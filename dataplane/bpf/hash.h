@@ -1,4 +1,4 @@
-/* The hash of src/flow/hash.rs, word for word. */
+/* The hash of src/wire/hash.rs, word for word. */
 #pragma once
 
 #include "packet.h"

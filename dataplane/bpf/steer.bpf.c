@@ -200,7 +200,7 @@ int inner_egress(struct __sk_buff *skb)
 		worker = worker_for_reply(&packet);
 		if (worker == NO_WORKER) {
 			/* Nobody has this address: it would only go round in circles. */
-			count(DROP_UNALLOCATED);
+			count(DROP_UNALLOCATED_ADDRESS);
 			return TC_ACT_SHOT;
 		}
 		count(TO_WORKER_REPLY);

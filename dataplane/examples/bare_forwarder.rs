@@ -24,8 +24,8 @@ use std::thread;
 use arrayvec::ArrayVec;
 use clap::{Parser, ValueEnum};
 use maglane_dataplane::engine::EngineConfig;
-use maglane_dataplane::flow::HashKeys;
 use maglane_dataplane::steer::{Steering, SteeringConfig, disable_transmit_offloads};
+use maglane_dataplane::wire::HashKeys;
 use maglane_dataplane::wire::{WayOut, read_message, write_message};
 use maglane_dataplane::xsk::{
     BATCH, CopyMode, Frame, FramePool, FramePoolConfig, MAX_MTU, PortQueue, PortQueueConfig, Waker,

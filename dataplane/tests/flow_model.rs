@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use maglane_dataplane::flow::{
-    Direction, FlowConfig, FlowId, FlowTable, HashKeys, NewFlow, Refused, RemovalReason, Removed,
-    State, Timeouts,
+    Direction, FlowConfig, FlowId, FlowTable, NewFlow, Refused, RemovalReason, Removed, State,
+    Timeouts,
 };
+use maglane_dataplane::wire::HashKeys;
 use maglane_dataplane::wire::{Address, Endpoint, Protocol, Tuple};
 use proptest::prelude::*;
 

@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 
-use maglane_dataplane::flow::{FlowConfig, FlowTable, HashKeys, NewFlow};
+use maglane_dataplane::flow::{FlowConfig, FlowTable, NewFlow};
+use maglane_dataplane::wire::HashKeys;
 use maglane_dataplane::wire::{Address, Endpoint, Protocol};
 use proptest::prelude::*;
 

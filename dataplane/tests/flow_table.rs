@@ -1,9 +1,9 @@
 //! The flow table's promises one by one: expiry, eviction, refusals, revival, reading out.
 
 use maglane_dataplane::flow::{
-    Direction, FlowConfig, FlowId, FlowTable, HashKeys, NewFlow, Refused, RemovalReason, State,
-    Timeouts,
+    Direction, FlowConfig, FlowId, FlowTable, NewFlow, Refused, RemovalReason, State, Timeouts,
 };
+use maglane_dataplane::wire::HashKeys;
 use maglane_dataplane::wire::{Address, Endpoint, Protocol};
 
 const FIN: u8 = 1;

@@ -14,7 +14,9 @@ use crate::error::{BenchError, Result};
 use crate::figures::ratio;
 use crate::interrupt::Interrupt;
 use crate::output::{self, Format, progress};
-use crate::rig::{BareForwarder, Lab, LabOptions, Machine, Poll, Programs, SERVICE_PORT};
+use crate::rig::{
+    BareForwarder, CpuClocks, CpuCost, Lab, LabOptions, Machine, Poll, Programs, SERVICE_PORT,
+};
 use flood::{BATCH_FRAMES, Flood};
 use frames::{Frame, MAX_FLOWS, Traffic};
 use report::{Configuration, Report, Round, Throughput};
@@ -139,45 +141,57 @@ impl<'a> Bench<'a> {
     fn round(&mut self, maglane_first: bool) -> Result<Round> {
         let before = if maglane_first { Some(self.maglane()?) } else { None };
         self.lab.stop_agent()?;
-        let ceiling = self.ceiling()?;
+        let (sender_ceiling_pps, sender_ceiling_cpu) = self.ceiling()?;
         let forwarder = &self.args.bare;
         let (bare, bare_counters) =
-            forwarder.run(&self.lab, || self.throughput("the bare forwarder"))?;
+            forwarder.run(&self.lab, |pid| self.throughput("the bare forwarder", Some(pid)))?;
         let maglane = match before {
             Some(measured) => measured,
             None => self.maglane()?,
         };
-        let ratio = ratio(maglane.delivered_pps, bare.delivered_pps);
-        Ok(Round { sender_ceiling_pps: ceiling, bare, maglane, ratio, bare_counters })
+        let delivered_ratio = ratio(maglane.delivered_pps, bare.delivered_pps);
+        let cpu_ratio = ratio(bare.cpu.total_ns(), maglane.cpu.total_ns());
+        Ok(Round {
+            sender_ceiling_pps,
+            sender_ceiling_cpu,
+            bare,
+            maglane,
+            delivered_ratio,
+            cpu_ratio,
+            bare_counters,
+        })
     }
 
     fn maglane(&mut self) -> Result<Throughput> {
         self.lab.start_agent()?;
-        self.throughput("Maglane")
+        self.throughput("Maglane", self.lab.agent_pid())
     }
 
     /// What the sender can send when nobody takes it: frames that the node drops at the client's
     /// veth, with no program there.
-    fn ceiling(&self) -> Result<f64> {
+    fn ceiling(&self) -> Result<(f64, CpuCost)> {
+        let clocks = CpuClocks::new(None);
         let flood = Flood::start(&self.lab.client.network_namespace, self.to_nobody.clone());
         self.lab.interrupt().sleep(WARM_UP)?;
-        let (start, before) = (Instant::now(), flood.sent());
+        let (start, before, cpu_before) = (Instant::now(), flood.sent(), clocks.read());
         self.lab.interrupt().sleep(Duration::from_secs(self.args.seconds))?;
         let sent = flood.sent() - before;
-        let elapsed = start.elapsed();
+        let (elapsed, cpu) = (start.elapsed(), clocks.read());
         flood.stop()?;
-        Ok(sent as f64 / elapsed.as_secs_f64())
+        Ok((sent as f64 / elapsed.as_secs_f64(), cpu.cost_since(cpu_before, sent)))
     }
 
     /// What arrives at the backends while the sender sends all it can.
-    fn throughput(&self, subject: &'static str) -> Result<Throughput> {
+    fn throughput(&self, subject: &'static str, forwarder: Option<u32>) -> Result<Throughput> {
+        let clocks = CpuClocks::new(forwarder);
         let first = self.received()?;
         let flood = Flood::start(&self.lab.client.network_namespace, self.to_service.clone());
         self.lab.interrupt().sleep(WARM_UP)?;
-        let (start, sent_before, received_before) =
-            (Instant::now(), flood.sent(), self.received()?);
+        let (start, cpu_before) = (Instant::now(), clocks.read());
+        let (sent_before, received_before) = (flood.sent(), self.received()?);
         self.lab.interrupt().sleep(Duration::from_secs(self.args.seconds))?;
         let (sent_after, received_after) = (flood.sent(), self.received()?);
+        let cpu = clocks.read();
         let seconds = start.elapsed().as_secs_f64();
         let sent = flood.stop()?;
         self.lab.interrupt().sleep(DRAIN)?;
@@ -187,6 +201,7 @@ impl<'a> Bench<'a> {
         }
         Ok(Throughput {
             delivered_pps: (received_after - received_before) as f64 / seconds,
+            cpu: cpu.cost_since(cpu_before, received_after - received_before),
             offered_pps: (sent_after - sent_before) as f64 / seconds,
             sent,
             received,

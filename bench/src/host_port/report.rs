@@ -1,11 +1,10 @@
-use comfy_table::Table;
 use serde::Serialize;
 
 use super::HostPortArgs;
 use super::frames::FRAME_BYTES;
 use crate::figures::Figure;
 use crate::output::table;
-use crate::rig::{BareCounters, Machine, Poll};
+use crate::rig::{BareCounters, CpuCost, Machine, Poll};
 
 const MPPS: f64 = 1e6;
 const PERCENT: f64 = 0.01;
@@ -15,6 +14,8 @@ const PERCENT: f64 = 0.01;
 pub(super) struct Throughput {
     /// Packets a second that arrived at backends.
     pub(super) delivered_pps: f64,
+    /// Processor time for each packet that arrived.
+    pub(super) cpu: CpuCost,
     /// Packets a second that the sender's kernel took.
     pub(super) offered_pps: f64,
     /// Packets, warm-up included.
@@ -30,12 +31,17 @@ pub(super) struct Throughput {
 pub(super) struct Round {
     /// Packets a second of the sender alone.
     pub(super) sender_ceiling_pps: f64,
+    /// What each of them cost.
+    pub(super) sender_ceiling_cpu: CpuCost,
     /// Through the bare forwarder.
     pub(super) bare: Throughput,
     /// Through the agent.
     pub(super) maglane: Throughput,
     /// Maglane's delivered packets a second over the bare forwarder's.
-    pub(super) ratio: f64,
+    pub(super) delivered_ratio: f64,
+    /// The bare forwarder's processor time a packet over Maglane's, everybody's together: what the
+    /// ratio above would be if processors were all there is, and nobody else used them.
+    pub(super) cpu_ratio: f64,
     /// What the bare forwarder counted.
     pub(super) bare_counters: BareCounters,
 }
@@ -44,13 +50,15 @@ impl Round {
     /// One line.
     pub(super) fn text(&self) -> String {
         format!(
-            "sender {:.3} Mpps, bare {:.3} ({:.2}% lost), Maglane {:.3} ({:.2}% lost), ratio {:.3}",
+            "sender {:.3} Mpps, bare {:.3} ({:.2}% lost), Maglane {:.3} ({:.2}% lost), ratio {:.3}, \
+             of processor time {:.3}",
             self.sender_ceiling_pps / MPPS,
             self.bare.delivered_pps / MPPS,
             self.bare.lost_share / PERCENT,
             self.maglane.delivered_pps / MPPS,
             self.maglane.lost_share / PERCENT,
-            self.ratio,
+            self.delivered_ratio,
+            self.cpu_ratio,
         )
     }
 }
@@ -59,14 +67,21 @@ impl Round {
 #[derive(Clone, Debug, Serialize)]
 struct Side {
     delivered_pps: Figure,
+    sender_cpu_ns: Figure,
+    forwarder_cpu_ns: Figure,
+    softirq_cpu_ns: Figure,
     lost_share: Figure,
 }
 
 impl Side {
     fn of(rounds: &[Round], side: impl Fn(&Round) -> &Throughput) -> Self {
+        let figure = |of: fn(&Throughput) -> f64| Figure::of(rounds.iter().map(|r| of(side(r))));
         Self {
-            delivered_pps: Figure::of(rounds.iter().map(|round| side(round).delivered_pps)),
-            lost_share: Figure::of(rounds.iter().map(|round| side(round).lost_share)),
+            delivered_pps: figure(|one| one.delivered_pps),
+            sender_cpu_ns: figure(|one| one.cpu.sender_ns),
+            forwarder_cpu_ns: figure(|one| one.cpu.forwarder_ns),
+            softirq_cpu_ns: figure(|one| one.cpu.softirq_ns),
+            lost_share: figure(|one| one.lost_share),
         }
     }
 }
@@ -77,24 +92,59 @@ pub(super) struct Configuration {
     workers: u32,
     poll: Poll,
     sender_ceiling_pps: Figure,
+    sender_ceiling_cpu_ns: Figure,
     bare: Side,
     maglane: Side,
-    ratio: Figure,
+    delivered_ratio: Figure,
+    cpu_ratio: Figure,
     rounds: Vec<Round>,
 }
 
 impl Configuration {
     /// Sums them up.
     pub(super) fn new(workers: u32, poll: Poll, rounds: Vec<Round>) -> Self {
+        let figure = |of: fn(&Round) -> f64| Figure::of(rounds.iter().map(of));
         Self {
             workers,
             poll,
-            sender_ceiling_pps: Figure::of(rounds.iter().map(|round| round.sender_ceiling_pps)),
+            sender_ceiling_pps: figure(|round| round.sender_ceiling_pps),
+            sender_ceiling_cpu_ns: figure(|round| round.sender_ceiling_cpu.sender_ns),
             bare: Side::of(&rounds, |round| &round.bare),
             maglane: Side::of(&rounds, |round| &round.maglane),
-            ratio: Figure::of(rounds.iter().map(|round| round.ratio)),
+            delivered_ratio: figure(|round| round.delivered_ratio),
+            cpu_ratio: figure(|round| round.cpu_ratio),
             rounds,
         }
+    }
+}
+
+impl Configuration {
+    /// For people.
+    fn text(&self) -> String {
+        let header = ["", "MPPS", "LOST %", "SENDER NS", "FORWARDER NS", "SOFTIRQ NS"];
+        let mut rows = table(header);
+        let alone =
+            [self.sender_ceiling_pps.show(MPPS, 3), self.sender_ceiling_cpu_ns.show(1.0, 0)];
+        let [mpps, ns] = alone;
+        rows.add_row(["sender alone", &mpps, "", &ns, "", ""]);
+        for (name, side) in [("bare forwarder", &self.bare), ("Maglane", &self.maglane)] {
+            rows.add_row([
+                name.to_owned(),
+                side.delivered_pps.show(MPPS, 3),
+                side.lost_share.show(PERCENT, 2),
+                side.sender_cpu_ns.show(1.0, 0),
+                side.forwarder_cpu_ns.show(1.0, 0),
+                side.softirq_cpu_ns.show(1.0, 0),
+            ]);
+        }
+        format!(
+            "{} workers, {}: Maglane / bare {} of packets a second, {} by processor time\n{}",
+            self.workers,
+            self.poll.as_str(),
+            self.delivered_ratio.show(1.0, 3),
+            self.cpu_ratio.show(1.0, 3),
+            rows.trim_fmt(),
+        )
     }
 }
 
@@ -132,38 +182,18 @@ impl Report {
 
     /// For people.
     pub(super) fn text(&self) -> String {
-        let mut rows: Table = table([
-            "WORKERS",
-            "POLL",
-            "SENDER MPPS",
-            "BARE MPPS",
-            "LOST %",
-            "MAGLANE MPPS",
-            "LOST %",
-            "MAGLANE/BARE",
-        ]);
-        for one in &self.configurations {
-            rows.add_row([
-                one.workers.to_string(),
-                one.poll.as_str().to_owned(),
-                one.sender_ceiling_pps.show(MPPS, 3),
-                one.bare.delivered_pps.show(MPPS, 3),
-                one.bare.lost_share.show(PERCENT, 2),
-                one.maglane.delivered_pps.show(MPPS, 3),
-                one.maglane.lost_share.show(PERCENT, 2),
-                one.ratio.show(1.0, 3),
-            ]);
-        }
+        let rows = self.configurations.iter().map(Configuration::text);
+        let tables: Vec<String> = rows.collect();
         let rounds = self.configurations.first().map_or(0, |one| one.rounds.len());
         format!(
             "Host port, UDP frames of {} bytes, {} flows, {} backends, on {}\n\
-             Median (least–greatest) of {rounds} rounds of {} s, in turn; delivered at the sender's full rate.\n\n{}",
+             Median (least–greatest) of {rounds} rounds of {} s, in turn; the sender sends all it can.\n\n{}",
             self.frame_bytes,
             self.flows,
             self.backends,
             self.machine.show(),
             self.seconds,
-            rows.trim_fmt(),
+            tables.join("\n\n"),
         )
     }
 }

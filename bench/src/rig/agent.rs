@@ -53,6 +53,11 @@ impl Agent {
         self.running.as_mut().is_some_and(Running::runs)
     }
 
+    /// Its process, if it was not stopped.
+    pub(super) fn pid(&self) -> Option<u32> {
+        Some(self.running.as_ref()?.pid().as_raw().cast_unsigned())
+    }
+
     /// Asks it to end, and waits until it has.
     pub(super) fn stop(&mut self, interrupt: &Interrupt) -> Result<()> {
         let Some(running) = &mut self.running else { return Ok(()) };
@@ -92,12 +97,15 @@ impl Agent {
 
 impl Running {
     fn signal(&self, signal: Signal) {
-        let pid = match self {
+        // One that has ended needs no signal.
+        let _ = kill(self.pid(), signal);
+    }
+
+    fn pid(&self) -> Pid {
+        match self {
             Self::Labs(pid) => *pid,
             Self::Ours(child) => Pid::from_raw(child.id().cast_signed()),
-        };
-        // One that has ended needs no signal.
-        let _ = kill(pid, signal);
+        }
     }
 
     fn runs(&mut self) -> bool {

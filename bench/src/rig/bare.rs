@@ -41,15 +41,15 @@ impl BareForwarder {
         require("bare_forwarder", path, build, "--bare-forwarder")
     }
 
-    /// Runs `work` while the bare forwarder sends everything for the Service to the first backend.
-    /// The agent must not run.
+    /// Runs `work`, which is told the process, while the bare forwarder sends everything for the
+    /// Service to the first backend. The agent must not run.
     ///
     /// # Errors
     /// When it cannot be started, and those of `work`.
     pub(crate) fn run<T>(
         &self,
         lab: &Lab,
-        work: impl FnOnce() -> Result<T>,
+        work: impl FnOnce(u32) -> Result<T>,
     ) -> Result<(T, BareCounters)> {
         let path = self.path()?;
         let _host_port = HostPort::make(lab)?;
@@ -62,7 +62,7 @@ impl BareForwarder {
         command.args(["--workers", &lab.options.workers.to_string()]);
         command.args(["--poll", lab.options.poll.as_str()]);
         let mut forwarder = Forwarder::start(&mut command)?;
-        let result = work()?;
+        let result = work(forwarder.child.id())?;
         Ok((result, forwarder.stop()?))
     }
 }

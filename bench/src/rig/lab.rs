@@ -199,6 +199,11 @@ impl Lab {
         }
     }
 
+    /// The agent's process, if it was not stopped.
+    pub(crate) fn agent_pid(&self) -> Option<u32> {
+        self.agent.pid()
+    }
+
     /// `maglane lab exec --node --`, to be followed by a command.
     pub(super) fn on_node(&self) -> Command {
         let mut command = own_group(&self.maglane);

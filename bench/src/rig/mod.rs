@@ -10,11 +10,13 @@
 mod agent;
 mod bare;
 mod command;
+mod cpu;
 mod lab;
 mod machine;
 mod place;
 
 pub(crate) use bare::{BareCounters, BareForwarder};
+pub(crate) use cpu::{CpuClocks, CpuCost};
 pub(crate) use lab::{Lab, LabOptions, Pod, Programs, SERVICE_PORT};
 pub(crate) use machine::Machine;
 pub(crate) use place::{Placed, inside};

@@ -56,6 +56,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// The agent at this socket, whether it answers yet or not.
+    pub(crate) fn new(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
     /// The agent that answers at the first of `candidates` where one does.
     ///
     /// # Errors
@@ -63,7 +68,7 @@ impl Client {
     pub(crate) fn find(candidates: Vec<PathBuf>) -> Result<Self, ClientError> {
         for socket in &candidates {
             match std::os::unix::net::UnixStream::connect(socket) {
-                Ok(_) => return Ok(Self { socket: socket.clone() }),
+                Ok(_) => return Ok(Self::new(socket.clone())),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     return Err(ClientError::Forbidden(socket.clone()));
                 }
@@ -89,7 +94,6 @@ impl Client {
     }
 
     /// Has it read manifests and interfaces now; returns once that is in force.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the lab has a client of its own as yet"))]
     pub(crate) async fn sync(&self) -> Result<SyncView, ClientError> {
         self.ask(Method::POST, "/sync").await
     }

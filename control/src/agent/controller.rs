@@ -4,10 +4,11 @@ use std::time::Instant;
 use maglane_dataplane::service::{Deliver, Masquerade, Snapshot};
 
 use super::dataplane::Dataplane;
+use super::forwarding::forwarding_table;
 use super::pods::Pods;
 use super::uplinks::Uplinks;
 use crate::admin::{FlowView, StatusView, SyncView};
-use crate::model::{Model, ObjectId, Problem, ServiceInfo, Settings, forwarding_table};
+use crate::model::{Model, ObjectId, Problem, ServiceInfo, Settings};
 use crate::net::neighbourhood::Neighbourhood;
 use crate::source::manifest::Manifest;
 

@@ -2,7 +2,12 @@ use maglane_dataplane::engine::{Engine, EngineError, EngineStatus};
 use maglane_dataplane::flow::FlowRecord;
 use maglane_dataplane::service::Snapshot;
 
-/// What the agent needs of an engine; tests bring one that remembers instead.
+/// What the agent needs of an engine.
+///
+/// A trait for the sake of tests. They bring one that remembers its calls and fails when told to,
+/// and check what a real engine does not show: that nothing is published when nothing changed, in
+/// which order Pods are detached and attached, and that one `attach` or `publish` that failed is
+/// tried again and leaves the others alone.
 pub(crate) trait Dataplane {
     /// Why it cannot.
     type Error: std::error::Error;

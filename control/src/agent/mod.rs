@@ -15,6 +15,7 @@ mod dataplane;
 mod error;
 mod event_loop;
 mod exclusive;
+mod forwarding;
 mod options;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::admin::Listener;
 use crate::net::host_port;
 use crate::net::netlink;
+use crate::net::sysctl;
 use crate::net::watch::Watch;
 use crate::source::files::Files;
 use crate::source::watch::FileWatch;
@@ -37,7 +39,7 @@ use crate::source::watch::FileWatch;
 use controller::Controller;
 pub(crate) use error::AgentError;
 use event_loop::EventLoop;
-pub(crate) use options::{AgentOptions, XdpPort};
+pub(crate) use options::{AgentOptions, Poll, XdpPort};
 
 /// Runs an agent in the calling thread's network namespace until SIGTERM or SIGINT. Needs a
 /// current-thread runtime.
@@ -57,7 +59,8 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     let ports = options.xdp_ports.iter().map(|port| port.interface.clone()).collect();
     let net_watch = Watch::start(ports).await?;
     let handle = netlink::connect()?;
-    let host_port = options.host_port(&net_watch.current().node_addresses, new_links_have_ipv6());
+    let host_port =
+        options.host_port(&net_watch.current().node_addresses, sysctl::new_links_have_ipv6());
     host_port::create(&handle, &host_port).await?;
     let served = async {
         let engine = start_engine(&options)?;
@@ -73,12 +76,6 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     removed?;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Whether an interface that is made in this namespace now takes IPv6 routes.
-fn new_links_have_ipv6() -> bool {
-    let disabled = std::fs::read_to_string("/proc/sys/net/ipv6/conf/default/disable_ipv6");
-    disabled.is_ok_and(|text| text.trim() == "0")
 }
 
 /// A worker on a core that is not there would run anywhere, and nobody would know.

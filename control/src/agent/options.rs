@@ -1,12 +1,14 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use ipnet::IpNet;
-use maglane_dataplane::engine::{EngineConfig, XdpMode};
+use maglane_dataplane::engine::{EngineConfig, PollMode, XdpMode};
 use maglane_dataplane::service::{Deliver, Masquerade};
+use serde::{Deserialize, Serialize};
 
 use super::controller::Policy;
-use crate::model::Settings;
+use crate::model::{Settings, is_link_local};
 use crate::net::host_port::HostPortOptions;
 
 /// All that an agent is told at start.
@@ -30,6 +32,36 @@ pub(crate) struct AgentOptions {
     pub(crate) mtu: u32,
     /// Limits of the dataplane.
     pub(crate) engine: EngineConfig,
+}
+
+/// How workers wait for packets, as people choose it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Poll {
+    /// Never sleep: the lowest latency, one whole core a worker
+    Busy,
+    /// Sleep in the kernel when there is nothing to do
+    #[default]
+    Adaptive,
+}
+
+impl Poll {
+    /// As `--poll` takes it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Adaptive => "adaptive",
+        }
+    }
+}
+
+impl From<Poll> for PollMode {
+    fn from(poll: Poll) -> Self {
+        match poll {
+            Poll::Busy => Self::Busy,
+            Poll::Adaptive => Self::Adaptive,
+        }
+    }
 }
 
 /// An interface with sockets of its own.
@@ -56,7 +88,7 @@ impl AgentOptions {
     /// kernel would refuse.
     pub(super) fn host_port(&self, found: &[IpAddr], ipv6: bool) -> HostPortOptions {
         let mut node_addresses = self.node_ips.clone();
-        for address in found.iter().filter(|address| !is_link_local(address)) {
+        for address in found.iter().filter(|address| !is_link_local(**address)) {
             if node_addresses.iter().all(|known| known.is_ipv4() != address.is_ipv4()) {
                 node_addresses.push(*address);
             }
@@ -73,13 +105,6 @@ impl AgentOptions {
                 .filter(|ip| ipv6 || ip.is_ipv4())
                 .collect(),
         }
-    }
-}
-
-fn is_link_local(address: &IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
 }
 

@@ -6,13 +6,14 @@ use std::str::FromStr;
 use anyhow::Context;
 use clap::Args;
 use ipnet::IpNet;
-use maglane_dataplane::engine::{EngineConfig, PollMode, XdpMode};
+use maglane_dataplane::engine::{EngineConfig, XdpMode};
 use maglane_dataplane::service::{Deliver, Masquerade};
 use tracing_subscriber::EnvFilter;
 
 use super::block_on;
 use crate::admin::AGENT_SOCKET;
-use crate::agent::{self, AgentOptions, XdpPort};
+use crate::agent::{self, AgentOptions, Poll, XdpPort};
+use crate::model::one_of_each_family;
 use crate::net::host_port::{MAX_MTU, MIN_MTU};
 
 /// UMEM frames for each entry of a ring: enough for all four rings to be full.
@@ -65,15 +66,6 @@ pub(super) struct AgentArgs {
     /// What to log, as `debug` or `maglane::agent=trace` [default: what RUST_LOG says, else info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
-}
-
-#[derive(Clone, Copy, Default, Debug, clap::ValueEnum)]
-enum Poll {
-    /// Never sleep: the lowest latency, one whole core a worker
-    Busy,
-    /// Sleep in the kernel when there is nothing to do
-    #[default]
-    Adaptive,
 }
 
 #[derive(Clone, Copy, Default, Debug, clap::ValueEnum)]
@@ -133,8 +125,14 @@ impl AgentArgs {
     }
 
     fn options(self) -> anyhow::Result<AgentOptions> {
-        one_of_each_family("--node-ip", &self.node_ip)?;
-        one_of_each_family("--masquerade-ip", &self.masquerade_ip)?;
+        for (option, ips) in
+            [("--node-ip", &self.node_ip), ("--masquerade-ip", &self.masquerade_ip)]
+        {
+            anyhow::ensure!(
+                one_of_each_family(ips.iter().copied()),
+                "{option} has two addresses of one family: give one of each at most"
+            );
+        }
         let mut masquerade = Masquerade::default();
         for ip in &self.masquerade_ip {
             if ip.is_ipv4() {
@@ -158,10 +156,7 @@ impl AgentArgs {
             engine: EngineConfig {
                 workers: self.workers,
                 cores: self.cores.into_iter().flat_map(|Cores(cores)| cores).collect(),
-                poll: match self.poll {
-                    Poll::Busy => PollMode::Busy,
-                    Poll::Adaptive => PollMode::Adaptive,
-                },
+                poll: self.poll.into(),
                 ring_size_frames: self.ring_size_frames,
                 frames_per_worker: self.ring_size_frames.saturating_mul(FRAMES_PER_RING_ENTRY),
                 flow_capacity: self.flow_capacity,
@@ -171,18 +166,10 @@ impl AgentArgs {
     }
 }
 
-fn one_of_each_family(option: &str, ips: &[IpAddr]) -> anyhow::Result<()> {
-    let of = |ipv4: bool| ips.iter().filter(|ip| ip.is_ipv4() == ipv4).count();
-    anyhow::ensure!(
-        of(true) <= 1 && of(false) <= 1,
-        "{option} has two addresses of one family: give one of each at most"
-    );
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use maglane_dataplane::engine::PollMode;
 
     use super::*;
     use crate::cli::{Cli, Command};

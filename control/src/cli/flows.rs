@@ -9,13 +9,13 @@ pub(super) struct FlowsArgs {
     #[command(flatten)]
     ask: AskArgs,
     /// How many to list at most
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
 }
 
 impl FlowsArgs {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let flows = self.ask.client()?.flows(self.limit).await?;
+        let flows = self.ask.client()?.flows(self.limit as usize).await?;
         print(self.ask.output, &flows, |flows| table(flows))
     }
 }

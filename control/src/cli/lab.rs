@@ -7,15 +7,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, Subcommand, ValueEnum};
-use comfy_table::{Table, presets};
+use clap::{Args, Subcommand};
 use ipnet::IpNet;
 
+use super::output::{Format, columns, print};
+use crate::agent::Poll;
 use crate::lab::interrupt::Interrupt;
 use crate::lab::listing::{Listing, ProcessListing};
-use crate::lab::options::{LabOptions, Poll};
+use crate::lab::options::{LabOptions, join};
 use crate::lab::report::Report;
 use crate::lab::{LabError, Site, apply, down, exec, listing, up};
+use crate::model::Kind;
 
 /// What a shell reports for a process that Ctrl-C ended.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -63,7 +65,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     workers: u32,
     /// How workers wait for packets.
-    #[arg(long, value_enum, default_value_t = Poll::Adaptive)]
+    #[arg(long, value_enum, default_value_t)]
     poll: Poll,
     /// Where ClusterIPs come from, at most one CIDR of each family.
     #[arg(
@@ -127,15 +129,8 @@ pub(crate) struct LogsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
     /// A table for people, or JSON for programs.
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
-}
-
-/// How `lab ls` shows what it found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
 }
 
 /// Runs a lab command.
@@ -180,7 +175,10 @@ pub(crate) fn run(command: LabCommand) -> anyhow::Result<ExitCode> {
             let pod = args.pod.as_deref().map(|pod| (args.namespace.as_str(), pod));
             print_logs(&exec::logs(&site, pod, args.container.as_deref())?)
         }
-        LabCommand::Ls(args) => print_listing(&listing::list(&site)?, args.output),
+        LabCommand::Ls(args) => {
+            print(args.output, &listing::list(&site)?, tables)?;
+            Ok(ExitCode::SUCCESS)
+        }
         LabCommand::Down => {
             // Once begun it is finished, also when the shell it was typed into is in the lab.
             let _deaf = Interrupt::watch();
@@ -200,8 +198,8 @@ fn reporting(
     let result = work(&interrupt, &mut report);
     let mut out = std::io::stdout().lock();
     if result.is_ok() {
-        for (key, change) in &report.changes {
-            writeln!(out, "{}/{} {}", key.kind.resource(), key.name, change.as_str())
+        for (id, change) in &report.changes {
+            writeln!(out, "{}/{} {}", resource(id.kind), id.key.name, change.as_str())
                 .context("cannot write to standard output")?;
         }
     }
@@ -216,6 +214,16 @@ fn reporting(
         Ok(()) => Ok(ExitCode::FAILURE),
         Err(LabError::Interrupted) => Ok(ExitCode::from(EXIT_INTERRUPTED)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// As kubectl prints it before a name.
+fn resource(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Service => "service",
+        Kind::EndpointSlice => "endpointslice.discovery.k8s.io",
+        Kind::Endpoints => "endpoints",
+        Kind::Pod => "pod",
     }
 }
 
@@ -234,52 +242,33 @@ fn print_logs(logs: &[PathBuf]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_listing(listing: &Listing, output: Output) -> anyhow::Result<ExitCode> {
-    let text = match output {
-        Output::Json => serde_json::to_string_pretty(listing)?,
-        Output::Table => tables(listing),
-    };
-    writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")?;
-    Ok(ExitCode::SUCCESS)
-}
-
 fn tables(listing: &Listing) -> String {
     let node = &listing.node;
-    let mut nodes = table(["NODE", "ADDRESSES", "PROCESSES"]);
-    nodes.add_row([
-        node.network_namespace.clone(),
-        crate::lab::options::join(&node.addresses),
-        process(&node.agent),
-    ]);
-    let mut pods = table(["NAMESPACE", "POD", "ADDRESSES", "INTERFACE", "PROCESSES"]);
-    for pod in &listing.pods {
-        pods.add_row([
+    let nodes = [[node.network_namespace.clone(), join(&node.addresses), process(&node.agent)]];
+    let pods = listing.pods.iter().map(|pod| {
+        [
             pod.namespace.clone(),
             pod.name.clone(),
-            crate::lab::options::join(&pod.addresses),
+            join(&pod.addresses),
             pod.interface.clone().unwrap_or_else(|| "host network".to_owned()),
             pod.processes.iter().map(process).collect::<Vec<_>>().join(", "),
-        ]);
-    }
-    let mut services = table(["NAMESPACE", "SERVICE", "TYPE", "CLUSTER-IPS", "PORTS"]);
-    for service in &listing.services {
-        services.add_row([
+        ]
+    });
+    let services = listing.services.iter().map(|service| {
+        [
             service.namespace.clone(),
             service.name.clone(),
             service.r#type.clone(),
             service.cluster_ips.join(","),
             service.ports.join(","),
-        ]);
-    }
-    let tables = [nodes, pods, services];
-    let text: Vec<String> = tables.iter().map(Table::trim_fmt).collect();
-    text.join("\n\n")
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header);
-    table
+        ]
+    });
+    [
+        columns(["NODE", "ADDRESSES", "PROCESSES"], nodes),
+        columns(["NAMESPACE", "POD", "ADDRESSES", "INTERFACE", "PROCESSES"], pods),
+        columns(["NAMESPACE", "SERVICE", "TYPE", "CLUSTER-IPS", "PORTS"], services),
+    ]
+    .join("\n")
 }
 
 fn process(process: &ProcessListing) -> String {

@@ -13,7 +13,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use crate::admin::{Client, socket_candidates};
+use crate::admin::{AGENT_SOCKET, Client};
+use crate::lab::Site;
 
 /// Kubernetes ClusterIPs without kube-proxy: Services in user space, over AF_XDP.
 #[derive(Parser, Debug)]
@@ -52,7 +53,11 @@ struct AskArgs {
 
 impl AskArgs {
     fn client(&self) -> anyhow::Result<Client> {
-        Ok(Client::find(socket_candidates(self.socket.clone()))?)
+        let candidates = match &self.socket {
+            Some(told) => vec![told.clone()],
+            None => vec![AGENT_SOCKET.into(), Site::of_this_machine()?.agent_socket()],
+        };
+        Ok(Client::find(candidates)?)
     }
 }
 

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Pod, Service, ServiceSpec};
 
-use super::Problem;
 use super::allocation::{Allocation, Band};
 use super::options::{LabOptions, join};
+use crate::model::{Problem, cluster_ips, is_headless, listed_ips, one_of_each_family, pod_ips};
 
 /// The annotation with which a Pod asks for addresses: `10.244.0.7,fd00:10:244::7`.
 pub(crate) const POD_IPS_ANNOTATION: &str = "maglane.io/pod-ips";
@@ -28,10 +28,10 @@ pub(super) fn assign_service(
 ) -> Result<(), Problem> {
     let spec = service.spec.get_or_insert_default();
     let kind = spec.type_.get_or_insert_with(|| "ClusterIP".to_owned());
-    if kind == "ExternalName" || asked(spec).first().is_some_and(|ip| ip == "None") {
+    if kind == "ExternalName" || is_headless(spec) {
         return Ok(());
     }
-    let asked = parse_asked(&asked(spec), options)?;
+    let asked = cluster_ips(spec, &options.service_cidrs)?;
     let families = families(spec, &asked, options)?;
     for address in asked.iter().filter(|address| families.contains(&address.is_ipv4())) {
         if let Some(held) = allocation.of_family(owner, address.is_ipv4())
@@ -69,20 +69,22 @@ pub(super) fn assign_pod(
     allocation: &mut Allocation,
     live: &HashSet<String>,
 ) -> Result<Vec<IpAddr>, Problem> {
-    let asked = asked_pod(pod)?;
-    for (path, address) in &asked {
-        let path = path.as_str();
+    let asked = asked_of(pod);
+    let addresses = pod_ips(&asked, &options.service_cidrs)?;
+    if let Some((path, _)) = asked.last()
+        && !one_of_each_family(addresses.iter().copied())
+    {
+        return Err(field(path, "gives two addresses of one family"));
+    }
+    for ((path, _), address) in asked.iter().zip(&addresses) {
         if options.node_ips.contains(address) {
             return Err(field(path, format!("{address} is the node's address")));
-        }
-        if let Some(cidr) = options.service_cidrs.iter().find(|cidr| cidr.contains(address)) {
-            return Err(field(path, format!("{address} is in the service CIDR {cidr}")));
         }
         let taken = |holder| field(path, format!("{address} is taken by Pod {holder}"));
         allocation.claim(owner, *address, live).map_err(taken)?;
     }
-    if !asked.is_empty() {
-        return Ok(asked.into_iter().map(|(_, address)| address).collect());
+    if !addresses.is_empty() {
+        return Ok(addresses);
     }
     options
         .pod_cidrs
@@ -92,34 +94,6 @@ pub(super) fn assign_pod(
             allocation.assign(owner, *cidr, Band::Whole, live).ok_or_else(full)
         })
         .collect()
-}
-
-/// What `clusterIPs` says, and where that is empty `clusterIP`.
-fn asked(spec: &ServiceSpec) -> Vec<String> {
-    let mut asked = spec.cluster_ips.clone().unwrap_or_default();
-    if asked.is_empty() {
-        asked.extend(spec.cluster_ip.clone());
-    }
-    asked.retain(|text| !text.is_empty());
-    asked
-}
-
-fn parse_asked(asked: &[String], options: &LabOptions) -> Result<Vec<IpAddr>, Problem> {
-    let mut parsed: Vec<IpAddr> = Vec::new();
-    for text in asked {
-        let invalid = |_| field("spec.clusterIP", format!("{text:?} is not an IP address"));
-        let address: IpAddr = text.parse().map_err(invalid)?;
-        if !options.service_cidrs.iter().any(|cidr| cidr.contains(&address)) {
-            let cidrs = join(&options.service_cidrs);
-            let message = format!("{address} is outside the service CIDR {cidrs}");
-            return Err(field("spec.clusterIP", message));
-        }
-        if parsed.iter().any(|other| other.is_ipv4() == address.is_ipv4()) {
-            return Err(field("spec.clusterIPs", "gives two addresses of one family"));
-        }
-        parsed.push(address);
-    }
-    Ok(parsed)
 }
 
 /// The families to serve, in order; true is IPv4. As the API server chooses them (KEP-563).
@@ -163,36 +137,12 @@ fn families(
     Ok(families)
 }
 
-fn asked_pod(pod: &Pod) -> Result<Vec<(String, IpAddr)>, Problem> {
+/// What a Pod asks for, each with its field.
+fn asked_of(pod: &Pod) -> Vec<(String, &str)> {
     let annotation = pod.metadata.annotations.as_ref().and_then(|all| all.get(POD_IPS_ANNOTATION));
-    let (path, texts): (String, Vec<String>) = match (annotation, &pod.status) {
-        (Some(list), _) => (
-            format!("metadata.annotations[{POD_IPS_ANNOTATION}]"),
-            list.split(',').map(|text| text.trim().to_owned()).collect(),
-        ),
-        (None, Some(status)) => {
-            let mut texts: Vec<String> =
-                status.pod_ips.iter().flatten().map(|entry| entry.ip.clone()).collect();
-            if texts.is_empty() {
-                texts.extend(status.pod_ip.clone());
-            }
-            ("status.podIPs".to_owned(), texts)
-        }
-        (None, None) => return Ok(Vec::new()),
-    };
-    let mut parsed: Vec<(String, IpAddr)> = Vec::new();
-    for text in texts {
-        let invalid = |_| field(&path, format!("{text:?} is not an IP address"));
-        let address: IpAddr = text.parse().map_err(invalid)?;
-        if address.is_loopback() || address.is_unspecified() || address.is_multicast() {
-            return Err(field(&path, format!("{address} cannot be a Pod's address")));
-        }
-        if parsed.iter().any(|(_, other)| other.is_ipv4() == address.is_ipv4()) {
-            return Err(field(&path, "gives two addresses of one family"));
-        }
-        parsed.push((path.clone(), address));
-    }
-    Ok(parsed)
+    let Some(list) = annotation else { return pod.status.iter().flat_map(listed_ips).collect() };
+    let field = || format!("metadata.annotations[{POD_IPS_ANNOTATION}]");
+    list.split(',').map(|text| (field(), text.trim())).collect()
 }
 
 fn cidr_of(cidrs: &[IpNet], ipv4: bool) -> Option<IpNet> {
@@ -209,24 +159,17 @@ fn no_family(ipv4: bool) -> Problem {
 }
 
 fn field(path: &str, message: impl std::fmt::Display) -> Problem {
-    Problem::plain(message).field(path)
+    Problem::new(message).field(path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::options::Poll;
 
     fn options(service: &str) -> LabOptions {
         let list = |text: &str| text.split(',').map(|cidr| cidr.parse().unwrap()).collect();
-        LabOptions {
-            workers: 1,
-            poll: Poll::Adaptive,
-            service_cidrs: list(service),
-            pod_cidrs: list("10.244.0.0/24,fd00:10:244::/64"),
-            mtu: 1_500,
-            node_ips: vec!["192.168.0.2".parse().unwrap()],
-        }
+        let node_ips = vec!["192.168.0.2".parse().unwrap()];
+        LabOptions { service_cidrs: list(service), node_ips, ..LabOptions::for_test() }
     }
 
     /// The ClusterIPs of a Service with this spec, or what is wrong with it.
@@ -269,9 +212,25 @@ mod tests {
             (
                 "{clusterIP: 10.97.0.10}",
                 ONE,
-                Err("spec.clusterIP: 10.97.0.10 is outside the service CIDR 10.96.0.0/16"),
+                Err(
+                    "spec.clusterIP: Invalid value: \"10.97.0.10\": is not in the Service CIDRs 10.96.0.0/16",
+                ),
             ),
-            ("{clusterIP: ten}", ONE, Err("spec.clusterIP: \"ten\" is not an IP address")),
+            (
+                "{clusterIP: ten}",
+                ONE,
+                Err(
+                    "spec.clusterIP: Invalid value: \"ten\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+                ),
+            ),
+            ("{clusterIP: 010.096.000.011}", ONE, Ok("10.96.0.11")),
+            (
+                "{clusterIPs: [10.96.0.11, 10.96.0.12]}",
+                BOTH,
+                Err(
+                    "spec.clusterIPs[1]: Invalid value: \"10.96.0.12\": a Service has one address of each family",
+                ),
+            ),
             (
                 "{ipFamilyPolicy: RequireDualStack}",
                 ONE,
@@ -305,10 +264,13 @@ mod tests {
         };
         assert_eq!(pod("10.244.0.7, fd00::7").unwrap(), "10.244.0.7,fd00::7");
         for (ips, reason) in [
-            ("10.96.0.7", "10.96.0.7 is in the service CIDR 10.96.0.0/16"),
+            (
+                "10.96.0.7",
+                "Invalid value: \"10.96.0.7\": an endpoint may not be in the Service CIDR 10.96.0.0/16",
+            ),
             ("192.168.0.2", "192.168.0.2 is the node's address"),
             ("10.244.0.7,10.244.0.8", "gives two addresses of one family"),
-            ("127.0.0.1", "127.0.0.1 cannot be a Pod's address"),
+            ("127.0.0.1", "Invalid value: \"127.0.0.1\": may not be in the loopback range"),
         ] {
             let expected = format!("metadata.annotations[maglane.io/pod-ips]: {reason}");
             assert_eq!(pod(ips).unwrap_err(), expected);

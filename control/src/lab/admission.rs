@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use k8s_openapi::api::core::v1::{HostIP, Pod, PodCondition, PodIP, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::addresses;
 use super::node::NODE_NAME;
-use super::objects::Object;
 use super::state::State;
-use super::{Problem, addresses};
+use crate::model::{Object, Problem};
 
-/// Fills in an object: addresses, defaults, a Pod's status. `exists` says that this is a change of
+/// Fills in an object: its namespace, addresses, defaults, a Pod's status. `exists` says that this is a change of
 /// one that is there; `live` are all of its kind that are there or about to be, as
 /// `namespace/name`.
 pub(super) fn admit(
@@ -20,8 +20,9 @@ pub(super) fn admit(
     state: &mut State,
     live: &HashSet<String>,
 ) -> Result<(), Problem> {
-    let key = object.key();
-    let owner = key.path();
+    let id = object.id();
+    let owner = id.key.to_string();
+    object.metadata_mut().namespace = Some(id.key.namespace.clone());
     let options = state.options.clone();
     let admitted = match object {
         Object::Service(service) => {
@@ -39,7 +40,7 @@ pub(super) fn admit(
         }
         Object::Endpoints(_) | Object::EndpointSlice(_) => Ok(()),
     };
-    admitted.map_err(|problem| Problem { object: Some(key.to_string()), ..problem })
+    admitted.map_err(|problem| problem.object(id))
 }
 
 /// Whether the Pod is the node, as far as the network goes.

@@ -2,36 +2,25 @@
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper_util::rt::TokioIo;
 use nix::unistd::Pid;
-use serde::Deserialize;
 
 use super::interrupt::Interrupt;
 use super::options::{LabOptions, join};
 use super::state::Process;
 use super::{LabError, Result, Site};
+use crate::admin::Client;
 use crate::net::{namespace, processes};
 
 const POLL: Duration = Duration::from_millis(20);
-/// How long the agent may take to serve, or to answer.
+/// How long the agent may take to serve.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it gets to take down what it set up, before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 /// How much of its log is shown when it ends.
 const TAIL_LINES: usize = 15;
-
-/// The body of `POST /sync`.
-#[derive(Debug, Deserialize)]
-struct Answer {
-    #[serde(default)]
-    problems: Vec<String>,
-}
 
 /// Starts the agent inside the node's namespace; it outlives this command.
 pub(super) fn start(site: &Site, options: &LabOptions) -> Result<Child> {
@@ -76,7 +65,7 @@ pub(super) fn wait_until_serves(
             Err(error) => error,
         };
         match agent.try_wait() {
-            Ok(Some(status)) => return Err(failed(site, format!("ended ({status})"))),
+            Ok(Some(status)) => return Err(LabError::AgentEnded { status, log: log_tail(site) }),
             _ if Instant::now() >= deadline => return Err(refused),
             _ => interrupt.sleep(POLL)?,
         }
@@ -91,17 +80,16 @@ pub(super) fn sync(site: &Site, interrupt: &Interrupt) -> Result<Vec<String>> {
         .enable_all()
         .build()
         .map_err(LabError::io("connect to", &socket))?;
-    let answered = runtime.block_on(async {
+    let client = Client::new(socket);
+    runtime.block_on(async {
         tokio::select! {
-            answer = tokio::time::timeout(PATIENCE, post_sync(&socket)) => Ok(answer),
+            answer = client.sync() => match answer {
+                Ok(view) => Ok(view.problems),
+                Err(cause) => Err(LabError::NoAnswer { cause, log: log_tail(site) }),
+            },
             () = interrupt.wait() => Err(LabError::Interrupted),
         }
-    })?;
-    match answered {
-        Ok(Ok(problems)) => Ok(problems),
-        Ok(Err(reason)) => Err(failed(site, format!("does not answer: {reason}"))),
-        Err(_) => Err(failed(site, format!("has not answered for {} s", PATIENCE.as_secs()))),
-    }
+    })
 }
 
 /// Ends the agent: it takes down what it set up, unless it takes too long.
@@ -121,32 +109,9 @@ pub(super) fn find(site: &Site) -> Vec<Pid> {
     inside.into_iter().filter(is_agent).collect()
 }
 
-async fn post_sync(socket: &Path) -> std::result::Result<Vec<String>, String> {
-    let text = |error: hyper::Error| error.to_string();
-    let stream = tokio::net::UnixStream::connect(socket)
-        .await
-        .map_err(|error| format!("{}: {error}", socket.display()))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
-    tokio::spawn(connection);
-    let request = hyper::Request::post("/sync")
-        .header(hyper::header::HOST, "maglane")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| error.to_string())?;
-    let response = sender.send_request(request).await.map_err(text)?;
-    let status = response.status();
-    let body = response.into_body().collect().await.map_err(text)?.to_bytes();
-    if !status.is_success() {
-        return Err(format!("{status}: {}", String::from_utf8_lossy(&body).trim()));
-    }
-    let answer: Answer = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
-    Ok(answer.problems)
-}
-
-fn failed(site: &Site, what: String) -> LabError {
+fn log_tail(site: &Site) -> String {
     let text = fs::read(site.agent_log()).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
-    let log = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
-    LabError::Agent { what, log }
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use super::change::Work;
 use super::interrupt::Interrupt;
 use super::lock::LabLock;
-use super::objects::load_objects;
 use super::report::Report;
 use super::state::State;
-use super::{Result, Site, agent};
+use super::{Result, Site, agent, manifests};
 
 /// Creates and changes objects. An agent that has ended is started again.
 pub(crate) fn apply(
@@ -18,8 +17,7 @@ pub(crate) fn apply(
     report: &mut Report,
 ) -> Result<()> {
     State::load(site)?; // before waiting for anybody, and before a directory is made
-    let (objects, problems) = load_objects(files);
-    report.problems.extend(problems);
+    let objects = manifests::read(files, report);
     let _lock = LabLock::take(site)?;
     let mut work = Work::new(site, State::load(site)?, interrupt, report);
     work.bring_in(objects)?;
@@ -36,8 +34,7 @@ pub(crate) fn delete(
     report: &mut Report,
 ) -> Result<()> {
     State::load(site)?;
-    let (objects, problems) = load_objects(files);
-    report.problems.extend(problems);
+    let objects = manifests::read(files, report);
     let _lock = LabLock::take(site)?;
     let mut work = Work::new(site, State::load(site)?, interrupt, report);
     let gone = work.take_out(objects)?;

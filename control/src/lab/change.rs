@@ -4,6 +4,7 @@
 //! object next, its processes last; and backwards when it goes. Between them the agent is told.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -11,11 +12,13 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use super::admission::{addresses_of, admit, is_host_network};
 use super::interrupt::Interrupt;
 use super::listening::Expected;
-use super::objects::{Kind, Located, Object, ObjectKey};
+use super::manifests::{load_stored, store, unstore};
 use super::report::{Change, Report};
-use super::state::{PodState, Process, State, load_stored, store, unstore};
-use super::{Problem, Result, Site, agent, containers, listening, pod};
+use super::state::{PodState, Process, State};
+use super::{Result, Site, agent, containers, listening, pod};
+use crate::model::{Kind, Object, ObjectId, Problem};
 use crate::net::namespace;
+use crate::source::manifest::Located;
 
 /// How long declared ports may take to open.
 const PORTS_OPEN: Duration = Duration::from_secs(10);
@@ -26,11 +29,11 @@ pub(super) struct Work<'a> {
     pub(super) state: State,
     pub(super) interrupt: &'a Interrupt,
     pub(super) report: &'a mut Report,
-    stored: BTreeMap<ObjectKey, Object>,
+    stored: BTreeMap<ObjectId, Object>,
     /// The manifests of the objects that came in, by the file that the agent reads instead.
-    manifests: BTreeMap<String, String>,
+    manifests: BTreeMap<String, Arc<str>>,
     /// Pods whose network stands and whose processes do not run yet, with their manifests.
-    waiting: Vec<(ObjectKey, String)>,
+    waiting: Vec<(ObjectId, Arc<str>)>,
 }
 
 impl<'a> Work<'a> {
@@ -65,16 +68,16 @@ impl<'a> Work<'a> {
     ) -> Result<()> {
         for mut located in objects {
             self.interrupt.check()?;
-            let key = located.object.key();
-            let copy = self.site.objects().join(key.file_name()).display().to_string();
-            self.manifests.insert(copy, located.file.clone());
-            let exists = self.stored.contains_key(&key);
-            let live = if key.kind == Kind::Pod { pods } else { services };
+            let id = located.object.id();
+            let copy = self.site.object(&id).display().to_string();
+            self.manifests.insert(copy, located.origin.clone());
+            let exists = self.stored.contains_key(&id);
+            let live = if id.kind == Kind::Pod { pods } else { services };
             let admitted = admit(&mut located.object, exists, &mut self.state, live)
-                .and_then(|()| self.bring_in_one(&key, located.object, &located.file));
+                .and_then(|()| self.bring_in_one(&id, located.object, &located.origin));
             match admitted {
-                Ok(change) => self.report.changes.push((key, change)),
-                Err(problem) => self.report.problems.push(problem.file(&located.file)),
+                Ok(change) => self.report.changes.push((id, change)),
+                Err(problem) => self.report.problems.push(problem.origin(located.origin)),
             }
         }
         Ok(())
@@ -104,9 +107,11 @@ impl<'a> Work<'a> {
         for problem in problems {
             let (place, rest) = problem.split_once(": ").unwrap_or(("", &problem));
             match self.manifests.get(place) {
-                Some(file) => self.report.problems.push(Problem::with_file(file, rest)),
+                Some(file) => {
+                    self.report.problems.push(Problem::new(rest).origin(file.clone()));
+                }
                 None if place.starts_with(&copies) => {}
-                None => self.report.problems.push(Problem::plain(problem)),
+                None => self.report.problems.push(Problem::new(problem)),
             }
         }
     }
@@ -114,8 +119,8 @@ impl<'a> Work<'a> {
     /// Starts the processes of the Pods that are waiting, and waits for the ports they declare.
     pub(super) fn start_processes(&mut self) -> Result<()> {
         let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.retain(|(key, _)| {
-            let containers = self.state.pods.get(&key.path()).map(|pod| pod.containers.iter());
+        waiting.retain(|(id, _)| {
+            let containers = self.state.pods.get(&path(id)).map(|pod| pod.containers.iter());
             containers.into_iter().flatten().any(|one| one.has_command && one.process.is_none())
         });
         if waiting.is_empty() {
@@ -127,50 +132,51 @@ impl<'a> Work<'a> {
         for missing in listening::wait(started?, PORTS_OPEN, self.interrupt)? {
             let ended = if missing.process.runs() { "" } else { ", and its process has ended" };
             let message = format!("nobody listens on port {}{ended}", missing.port);
-            self.report.warnings.push(Problem::with_object(missing.container, message));
+            self.report.warnings.push(Problem::new(message).object(missing.container));
         }
         Ok(())
     }
 
-    fn start_all(&mut self, waiting: &[(ObjectKey, String)]) -> Result<Vec<Expected>> {
+    fn start_all(&mut self, waiting: &[(ObjectId, Arc<str>)]) -> Result<Vec<Expected>> {
         let mut expected = Vec::new();
-        for (key, file) in waiting {
+        for (id, origin) in waiting {
             self.interrupt.check()?;
-            let services = services_of(&self.stored, &key.namespace);
-            let Some(Object::Pod(pod)) = self.stored.get(key) else { continue };
-            let Some(pod_state) = self.state.pods.get_mut(&key.path()) else { continue };
+            let services = services_of(&self.stored, &id.key.namespace);
+            let Some(Object::Pod(pod)) = self.stored.get(id) else { continue };
+            let Some(pod_state) = self.state.pods.get_mut(&path(id)) else { continue };
             let mut problems = Vec::new();
-            let label = key.to_string();
+            let label = id.to_string();
             expected.extend(containers::start(pod, &label, pod_state, &services, &mut problems)?);
-            self.report.problems.extend(problems.into_iter().map(|problem| problem.file(file)));
+            let located = problems.into_iter().map(|problem| problem.origin(origin.clone()));
+            self.report.problems.extend(located);
         }
         Ok(expected)
     }
 
     /// Takes objects away from the agent. Their Pods are still to be [removed](Self::remove_pods),
     /// once the agent was told.
-    pub(super) fn take_out(&mut self, objects: Vec<Located>) -> Result<Vec<ObjectKey>> {
+    pub(super) fn take_out(&mut self, objects: Vec<Located>) -> Result<Vec<ObjectId>> {
         let mut gone = Vec::new();
         for located in objects {
-            let key = located.object.key();
-            if self.stored.remove(&key).is_none() {
-                let problem = Problem::with_object(&key, "not found").file(&located.file);
+            let id = located.object.id();
+            if self.stored.remove(&id).is_none() {
+                let problem = Problem::new("not found").object(&id).origin(located.origin);
                 self.report.problems.push(problem);
                 continue;
             }
-            unstore(self.site, &key)?;
-            self.report.changes.push((key.clone(), Change::Deleted));
-            gone.push(key);
+            unstore(self.site, &id)?;
+            self.report.changes.push((id.clone(), Change::Deleted));
+            gone.push(id);
         }
         Ok(gone)
     }
 
     /// Ends the processes of Pods and removes their networks.
-    pub(super) fn remove_pods(&mut self, keys: &[ObjectKey]) -> Result<()> {
-        for key in keys.iter().filter(|key| key.kind == Kind::Pod) {
-            if let Some(pod_state) = self.state.pods.get(&key.path()) {
+    pub(super) fn remove_pods(&mut self, ids: &[ObjectId]) -> Result<()> {
+        for id in ids.iter().filter(|id| id.kind == Kind::Pod) {
+            if let Some(pod_state) = self.state.pods.get(&path(id)) {
                 remove_pod(self.site, pod_state)?;
-                self.state.pods.remove(&key.path());
+                self.state.pods.remove(&path(id));
                 self.state.save(self.site)?;
             }
         }
@@ -179,23 +185,22 @@ impl<'a> Work<'a> {
 
     /// The owners of addresses that are there or about to be, as `namespace/name`.
     fn live(&self, kind: Kind, objects: &[Located]) -> HashSet<String> {
-        let coming = objects.iter().map(|located| located.object.key());
+        let coming = objects.iter().map(|located| located.object.id());
         let all = self.stored.keys().cloned().chain(coming);
-        all.filter(|key| key.kind == kind).map(|key| key.path()).collect()
+        all.filter(|id| id.kind == kind).map(|id| path(&id)).collect()
     }
 
     fn bring_in_one(
         &mut self,
-        key: &ObjectKey,
+        id: &ObjectId,
         object: Object,
-        file: &str,
+        origin: &Arc<str>,
     ) -> std::result::Result<Change, Problem> {
-        let problem = |error: super::LabError| Problem::with_object(key, error);
-        let change = match self.stored.get(key) {
-            Some(old) if *old == object && self.stands(key) => {
-                if key.kind == Kind::Pod {
+        let change = match self.stored.get(id) {
+            Some(old) if *old == object && self.stands(id) => {
+                if id.kind == Kind::Pod {
                     // An earlier command may have been interrupted before this.
-                    self.waiting.push((key.clone(), file.to_owned()));
+                    self.waiting.push((id.clone(), origin.clone()));
                 }
                 return Ok(Change::Unchanged);
             }
@@ -203,25 +208,25 @@ impl<'a> Work<'a> {
             None => Change::Created,
         };
         if let Object::Pod(pod) = &object {
-            self.waiting.push((key.clone(), file.to_owned()));
-            self.make_pod(key, pod).map_err(|error| Problem::with_object(key, error))?;
+            self.waiting.push((id.clone(), origin.clone()));
+            self.make_pod(id, pod).map_err(|error| Problem::new(error).object(id))?;
         }
-        store(self.site, &object).map_err(problem)?;
-        self.stored.insert(key.clone(), object);
+        store(self.site, &object).map_err(|error| Problem::new(error).object(id))?;
+        self.stored.insert(id.clone(), object);
         Ok(change)
     }
 
     /// Whether what the object needs is there; a Pod's network may have failed to come back.
-    fn stands(&self, key: &ObjectKey) -> bool {
-        key.kind != Kind::Pod || self.state.pods.contains_key(&key.path())
+    fn stands(&self, id: &ObjectId) -> bool {
+        id.kind != Kind::Pod || self.state.pods.contains_key(&path(id))
     }
 
     /// Makes the Pod's network, unless it stands and the Pod's specification is the same.
-    fn make_pod(&mut self, key: &ObjectKey, pod: &Pod) -> std::result::Result<(), String> {
-        let path = key.path();
+    fn make_pod(&mut self, id: &ObjectId, pod: &Pod) -> std::result::Result<(), String> {
+        let path = path(id);
         let addresses = addresses_of(pod);
         if let Some(old) = self.state.pods.get(&path) {
-            let stored = self.stored.get(key);
+            let stored = self.stored.get(id);
             let same_spec = matches!(stored, Some(Object::Pod(stored)) if stored.spec == pod.spec);
             if same_spec && old.addresses == addresses {
                 return Ok(());
@@ -229,7 +234,7 @@ impl<'a> Work<'a> {
             remove_pod(self.site, old).map_err(|error| error.to_string())?;
             self.state.pods.remove(&path);
         }
-        let mut network_namespace = self.site.pod_namespace(key);
+        let mut network_namespace = self.site.pod_namespace(&id.key);
         let mut interface = None;
         if is_host_network(pod) {
             network_namespace = self.site.node_namespace();
@@ -257,20 +262,25 @@ impl<'a> Work<'a> {
         let pod_state = PodState { network_namespace, interface, addresses, containers };
         self.state.pods.insert(path, pod_state);
         if pod.spec.as_ref().is_some_and(|spec| spec.init_containers.iter().flatten().count() > 0) {
-            let warning = Problem::with_object(key, "init containers are not run in a lab");
-            self.report.warnings.push(warning.field("spec.initContainers"));
+            let warning = Problem::new("init containers are not run in a lab");
+            self.report.warnings.push(warning.object(id).field("spec.initContainers"));
         }
         Ok(())
     }
 }
 
-/// The last of each key; Services before Pods, and who asks for an address before who takes any.
-fn in_order(objects: Vec<Located>) -> Vec<Located> {
-    let last: BTreeMap<ObjectKey, Located> =
-        objects.into_iter().map(|located| (located.object.key(), located)).collect();
-    let mut ordered: Vec<(ObjectKey, Located)> = last.into_iter().collect();
-    ordered.sort_by_key(|(key, located)| (key.kind, !asks_for_address(&located.object)));
-    ordered.into_iter().map(|(_, located)| located).collect()
+/// Services before Pods, who asks for an address before who takes any, and else as they stand in
+/// the manifests: a Pod's environment knows the Services that were there before it.
+fn in_order(mut objects: Vec<Located>) -> Vec<Located> {
+    objects.sort_by_cached_key(|located| {
+        (located.object.id().kind, !asks_for_address(&located.object))
+    });
+    objects
+}
+
+/// A Pod's or a Service's name in the lab's state: `namespace/name`.
+fn path(id: &ObjectId) -> String {
+    id.key.to_string()
 }
 
 fn remove_pod(site: &Site, pod_state: &PodState) -> Result<()> {
@@ -284,10 +294,10 @@ fn remove_pod(site: &Site, pod_state: &PodState) -> Result<()> {
 }
 
 /// The Services that a Pod of this namespace has variables for.
-fn services_of<'o>(stored: &'o BTreeMap<ObjectKey, Object>, namespace: &str) -> Vec<&'o Service> {
+fn services_of<'o>(stored: &'o BTreeMap<ObjectId, Object>, namespace: &str) -> Vec<&'o Service> {
     stored
         .iter()
-        .filter(|(key, _)| key.namespace == namespace)
+        .filter(|(id, _)| id.key.namespace == namespace)
         .filter_map(|(_, object)| match object {
             Object::Service(service) => Some(&**service),
             _ => None,
@@ -298,7 +308,8 @@ fn services_of<'o>(stored: &'o BTreeMap<ObjectKey, Object>, namespace: &str) -> 
 fn asks_for_address(object: &Object) -> bool {
     match object {
         Object::Service(service) => {
-            service.spec.as_ref().is_some_and(|spec| spec.cluster_ip.is_some())
+            let spec = service.spec.as_ref();
+            spec.is_some_and(|spec| spec.cluster_ip.is_some() || spec.cluster_ips.is_some())
         }
         Object::Pod(pod) => {
             let annotations = pod.metadata.annotations.as_ref();

@@ -6,12 +6,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use k8s_openapi::api::core::v1::{Container, Pod, Service};
+use maglane_dataplane::wire::Protocol;
 
 use super::environment::Environment;
 use super::listening::Expected;
 use super::pod::GRACE;
 use super::state::{ContainerState, PodState, Process};
-use super::{Problem, Result, Site};
+use super::{Result, Site};
+use crate::model::{Problem, container_ports};
 use crate::net::{namespace, processes};
 
 /// What a Pod's containers are before any of them runs.
@@ -57,7 +59,7 @@ pub(super) fn start(
                     container: format!("{label}, container {}", container.name),
                 }));
             }
-            Err(reason) => problems.push(Problem::with_object(label, reason).field(field)),
+            Err(reason) => problems.push(Problem::new(reason).object(label).field(field)),
         }
     }
     Ok(expected)
@@ -113,8 +115,6 @@ fn spawn(network_namespace: &str, mut command: Command) -> std::result::Result<P
 
 /// The TCP ports that a container says it serves.
 fn declared_ports(container: &Container) -> impl Iterator<Item = u16> {
-    let ports = container.ports.iter().flatten();
-    ports
-        .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP")
-        .filter_map(|port| u16::try_from(port.container_port).ok())
+    let ports = container_ports(container);
+    ports.filter(|(_, protocol, _)| *protocol == Protocol::Tcp).map(|(_, _, number)| number)
 }

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
+use crate::admin::ClientError;
 use crate::net::NetError;
 
 /// Why a lab command cannot go on. What is wrong with one object is a
@@ -48,6 +50,14 @@ pub(crate) enum LabError {
         /// Those that are.
         known: Vec<String>,
     },
+    /// No such container in the Pod.
+    #[error("the Pod has no container {wanted}; it has {}", known.join(", "))]
+    UnknownContainer {
+        /// Its name.
+        wanted: String,
+        /// Those that are.
+        known: Vec<String>,
+    },
     /// A program could not be started.
     #[error("cannot run {program}: {cause}")]
     Command {
@@ -56,11 +66,19 @@ pub(crate) enum LabError {
         /// The system's answer.
         cause: io::Error,
     },
-    /// The agent ended, or does not answer.
-    #[error("the agent {what}{}", log_tail(.log))]
-    Agent {
-        /// What happened to it.
-        what: String,
+    /// The agent ended before it served.
+    #[error("the agent ended ({status}){}", log_tail(.log))]
+    AgentEnded {
+        /// How.
+        status: ExitStatus,
+        /// The end of its log.
+        log: String,
+    },
+    /// The agent does not answer, or not as it should.
+    #[error("{cause}{}", log_tail(.log))]
+    NoAnswer {
+        /// What came instead.
+        cause: ClientError,
         /// The end of its log.
         log: String,
     },

@@ -46,6 +46,12 @@ pub(crate) fn logs(
     let Some((kubernetes_namespace, name)) = pod else { return Ok(vec![site.agent_log()]) };
     let containers = &find(&state, kubernetes_namespace, name)?.containers;
     let wanted = |other: &str| container.is_none_or(|container| container == other);
+    if let Some(container) = container
+        && !containers.iter().any(|one| one.name == container)
+    {
+        let known = containers.iter().map(|one| one.name.clone()).collect();
+        return Err(LabError::UnknownContainer { wanted: container.to_owned(), known });
+    }
     let logs = containers.iter().filter(|one| one.process.is_some() && wanted(&one.name));
     Ok(logs.map(|one| one.log.clone()).collect())
 }

@@ -32,7 +32,7 @@ impl Interrupt {
         if self.0.load(Ordering::Relaxed) { Err(LabError::Interrupted) } else { Ok(()) }
     }
 
-    /// Sleeps, but not beyond a signal.
+    /// Sleeps, and tells of a signal that came meanwhile. For short times.
     pub(crate) fn sleep(&self, duration: Duration) -> Result<()> {
         std::thread::sleep(duration);
         self.check()

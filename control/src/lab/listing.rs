@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::objects::Object;
-use super::state::{Process, State, load_stored};
+use super::manifests::load_stored;
+use super::state::{Process, State};
 use super::{Result, Site};
+use crate::model::{Object, ObjectKey, is_headless};
 
 /// Everything that `lab ls` knows.
 #[derive(Debug, Serialize)]
@@ -78,8 +79,8 @@ pub(crate) fn list(site: &Site) -> Result<Listing> {
     let state = State::load(site)?;
     let services = load_stored(site)
         .into_iter()
-        .filter_map(|(key, object)| match object {
-            Object::Service(service) => Some(list_service(key.namespace, key.name, &service)),
+        .filter_map(|(id, object)| match object {
+            Object::Service(service) => Some(list_service(id.key, &service)),
             _ => None,
         })
         .collect();
@@ -122,12 +123,11 @@ fn list_process(name: &str, has_command: bool, process: Option<Process>) -> Proc
 }
 
 fn list_service(
-    namespace: String,
-    name: String,
+    ObjectKey { namespace, name }: ObjectKey,
     service: &k8s_openapi::api::core::v1::Service,
 ) -> ServiceListing {
     let spec = service.spec.clone().unwrap_or_default();
-    let headless = spec.cluster_ip.as_deref() == Some("None");
+    let headless = is_headless(&spec);
     let kind = spec.type_.unwrap_or_else(|| "ClusterIP".to_owned());
     ServiceListing {
         namespace,

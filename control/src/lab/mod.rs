@@ -31,11 +31,10 @@ pub(crate) mod interrupt;
 mod listening;
 pub(crate) mod listing;
 mod lock;
+mod manifests;
 mod node;
-pub(crate) mod objects;
 pub(crate) mod options;
 mod pod;
-mod problem;
 pub(crate) mod report;
 mod site;
 mod state;
@@ -45,7 +44,6 @@ pub(crate) mod up;
 mod tests;
 
 pub(crate) use error::LabError;
-pub(crate) use problem::Problem;
 pub(crate) use site::Site;
 
 /// The result of everything in [`lab`](self).

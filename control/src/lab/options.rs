@@ -3,30 +3,13 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use maglane_dataplane::engine::WORKERS;
 use serde::{Deserialize, Serialize};
 
 use super::{LabError, Result};
+use crate::agent::Poll;
+use crate::model::one_of_each_family;
 use crate::net::host_port::{MAX_MTU, MIN_MTU};
-
-/// How a worker waits for packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Poll {
-    /// Never sleeps: lowest latency, one full core a worker.
-    Busy,
-    /// Sleeps when there is nothing to do.
-    Adaptive,
-}
-
-impl Poll {
-    /// As the agent's `--poll` takes it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Busy => "busy",
-            Self::Adaptive => "adaptive",
-        }
-    }
-}
 
 /// The lab's options, remembered for its life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +29,19 @@ pub(crate) struct LabOptions {
 }
 
 impl LabOptions {
+    /// Pods of both families, Services of IPv4.
+    #[cfg(test)]
+    pub(super) fn for_test() -> Self {
+        Self {
+            workers: 1,
+            poll: Poll::Adaptive,
+            service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
+            pod_cidrs: ["10.244.0.0/24", "fd00:10:244::/64"].map(|c| c.parse().unwrap()).into(),
+            mtu: 1_500,
+            node_ips: Vec::new(),
+        }
+    }
+
     /// Checks every value once. A family that `--node-ip` leaves out gets its default.
     ///
     /// # Errors
@@ -58,24 +54,23 @@ impl LabOptions {
             let range = format!("out of range, {MIN_MTU} to {MAX_MTU} bytes");
             return refuse("--mtu", self.mtu.to_string(), &range);
         }
-        if self.workers == 0 {
-            return refuse("--workers", self.workers.to_string(), "at least 1 is needed");
+        if !WORKERS.contains(&self.workers) {
+            let range = format!("out of range, {} to {}", WORKERS.start(), WORKERS.end());
+            return refuse("--workers", self.workers.to_string(), &range);
         }
         for default in DEFAULT_NODE_IPS {
             if !self.node_ips.iter().any(|ip| ip.is_ipv4() == default.is_ipv4()) {
                 self.node_ips.push(default);
             }
         }
-        let once = |families: Vec<bool>| families.len() < 2 || families[0] != families[1];
-        let two = |count: usize| (1..=2).contains(&count);
         for (option, cidrs) in
             [("--service-cidr", &self.service_cidrs), ("--pod-cidr", &self.pod_cidrs)]
         {
-            if !two(cidrs.len()) || !once(cidrs.iter().map(|c| c.addr().is_ipv4()).collect()) {
+            if cidrs.is_empty() || !one_of_each_family(cidrs.iter().map(IpNet::addr)) {
                 return refuse(option, join(cidrs), "give at most one CIDR of each family");
             }
         }
-        if self.node_ips.len() != 2 || !once(self.node_ips.iter().map(IpAddr::is_ipv4).collect()) {
+        if !one_of_each_family(self.node_ips.iter().copied()) {
             return refuse("--node-ip", join(&self.node_ips), "give at most one of each family");
         }
         for service in &self.service_cidrs {
@@ -109,14 +104,8 @@ mod tests {
     use super::*;
 
     fn check(change: impl FnOnce(&mut LabOptions)) -> std::result::Result<LabOptions, String> {
-        let mut options = LabOptions {
-            workers: 1,
-            poll: Poll::Busy,
-            service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-            pod_cidrs: vec!["10.244.0.0/24".parse().unwrap()],
-            mtu: 1_500,
-            node_ips: Vec::new(),
-        };
+        let mut options = LabOptions::for_test();
+        options.pod_cidrs.truncate(1);
         change(&mut options);
         options.checked().map_err(|error| error.to_string())
     }

@@ -1,7 +1,6 @@
 //! What a command has to tell: what changed, what could not be done, and what to know.
 
-use super::Problem;
-use super::objects::ObjectKey;
+use crate::model::{ObjectId, Problem};
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +31,7 @@ impl Change {
 #[derive(Debug)]
 pub(crate) struct Report {
     /// In the order in which it was done.
-    pub(crate) changes: Vec<(ObjectKey, Change)>,
+    pub(crate) changes: Vec<(ObjectId, Change)>,
     /// Any of them makes the command's exit code 1.
     pub(crate) problems: Vec<Problem>,
     /// Not wrong, but worth a line.

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::objects::ObjectKey;
 use super::{LabError, Result};
+use crate::model::{ObjectId, ObjectKey};
 
 /// The place of one lab on this machine.
 #[derive(Debug, Clone)]
@@ -62,6 +62,13 @@ impl Site {
     /// The objects as the agent reads them, one file each.
     pub(crate) fn objects(&self) -> PathBuf {
         self.directory.join("objects")
+    }
+
+    /// The file of one of them. Kubernetes names hold no underscore, so no two share one.
+    pub(crate) fn object(&self, id: &ObjectId) -> PathBuf {
+        let ObjectKey { namespace, name } = &id.key;
+        let file = format!("{}_{namespace}_{name}.yaml", id.kind.name()).to_ascii_lowercase();
+        self.objects().join(file)
     }
 
     /// What containers wrote.

@@ -1,4 +1,4 @@
-//! What a lab remembers between commands: `state.json`, and one file for each object.
+//! What a lab remembers between commands: `state.json`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -11,7 +11,6 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::allocation::Allocation;
-use super::objects::{Object, ObjectKey, read_stored};
 use super::options::LabOptions;
 use super::{LabError, Result, Site};
 use crate::net::processes;
@@ -117,33 +116,8 @@ impl State {
     }
 }
 
-/// Reads the lab's objects.
-pub(crate) fn load_stored(site: &Site) -> BTreeMap<ObjectKey, Object> {
-    let (objects, _) = read_stored(&site.objects());
-    objects.into_iter().map(|object| (object.key(), object)).collect()
-}
-
-/// Writes one object where the agent reads it.
-pub(crate) fn store(site: &Site, object: &Object) -> Result<()> {
-    let path = site.objects().join(object.key().file_name());
-    let text = serde_yaml_ng::to_string(object)
-        .map_err(|cause| LabError::io("write", &path)(io::Error::other(cause)))?;
-    write_whole(&path, text.as_bytes()).map_err(LabError::io("write", path))
-}
-
-/// Takes an object away from the agent. One that is not there is fine.
-pub(crate) fn unstore(site: &Site, key: &ObjectKey) -> Result<()> {
-    let path = site.objects().join(key.file_name());
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(LabError::io("remove", path)(error))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Writes beside the file, then renames. The temporary name ends in nothing a manifest ends in.
-fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
+pub(super) fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     let mut options = OpenOptions::new();
     let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::interrupt::Interrupt;
-use super::options::{LabOptions, Poll};
+use super::options::LabOptions;
 use super::report::Report;
 use super::{LabError, Site, apply, down, listing, up};
 use crate::net::namespace;
@@ -67,14 +67,7 @@ impl TestLab {
         text: &str,
         change: impl FnOnce(&mut LabOptions),
     ) -> (Report, Result<(), LabError>) {
-        let mut options = LabOptions {
-            workers: 1,
-            poll: Poll::Adaptive,
-            service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-            pod_cidrs: ["10.244.0.0/24", "fd00:10:244::/64"].map(|c| c.parse().unwrap()).into(),
-            mtu: 1_500,
-            node_ips: Vec::new(),
-        };
+        let mut options = LabOptions::for_test();
         change(&mut options);
         let mut report = Report::new(|_| {});
         let files = [self.manifest(text)];
@@ -123,7 +116,7 @@ const TWO_PODS: &str = "
 #[test]
 fn a_lab_comes_up_changes_and_goes() {
     let Some(lab) = TestLab::new() else { return };
-    lab.answer(r#"{"problems":[]}"#);
+    lab.answer(r#"{"generation":1,"problems":[]}"#);
     let (report, result) = lab.up(TWO_PODS, |_| {});
     result.unwrap();
     assert!(report.problems.is_empty() && report.warnings.is_empty(), "{report:?}");
@@ -168,7 +161,7 @@ fn a_lab_comes_up_changes_and_goes() {
 #[test]
 fn pods_and_node_reach_each_other_without_waiting() {
     let Some(lab) = TestLab::new() else { return };
-    lab.answer("{}");
+    lab.answer(r#"{"generation":1,"problems":[]}"#);
     lab.up(TWO_PODS, |options| options.mtu = 3_000).1.unwrap();
     let [pod_a, pod_b] = ["a", "b"].map(|pod| format!("{}default-{pod}", lab.prefix));
     let node = lab.site.node_namespace();
@@ -194,7 +187,7 @@ fn pods_and_node_reach_each_other_without_waiting() {
 #[test]
 fn one_bad_object_does_not_hold_up_the_others() {
     let Some(lab) = TestLab::new() else { return };
-    lab.answer(r#"{"problems":["the agent's words"]}"#);
+    lab.answer(r#"{"generation":1,"problems":["the agent's words"]}"#);
     let text = format!(
         "{TWO_PODS}---
 {{apiVersion: v1, kind: Service, metadata: {{name: far}}, spec: {{clusterIP: 10.1.2.3}}}}
@@ -208,7 +201,7 @@ fn one_bad_object_does_not_hold_up_the_others() {
     let file = lab.directory.path().join("m.yaml").display().to_string();
     let expected = [
         format!(
-            "{file}: Service default/far: spec.clusterIP: 10.1.2.3 is outside the service CIDR 10.96.0.0/16"
+            "{file}: Service default/far: spec.clusterIP: Invalid value: \"10.1.2.3\": is not in the Service CIDRs 10.96.0.0/16"
         ),
         "the agent's words".to_owned(),
         format!(
@@ -232,14 +225,7 @@ fn what_fails_or_is_interrupted_leaves_nothing() {
     let interrupt = Interrupt::default();
     interrupt.raise();
     let mut report = Report::new(|_| {});
-    let options = LabOptions {
-        workers: 1,
-        poll: Poll::Busy,
-        service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-        pod_cidrs: vec!["10.244.0.0/24".parse().unwrap()],
-        mtu: 1_500,
-        node_ips: Vec::new(),
-    };
+    let options = LabOptions::for_test();
     let files = [lab.manifest(TWO_PODS)];
     let result = up::up(&lab.site, options, &files, &interrupt, &mut report);
     assert!(matches!(result, Err(LabError::Interrupted)));

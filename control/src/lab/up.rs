@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use super::change::Work;
 use super::interrupt::Interrupt;
 use super::lock::LabLock;
-use super::objects::{Located, load_objects};
 use super::options::LabOptions;
 use super::report::Report;
 use super::state::State;
-use super::{LabError, Problem, Result, Site, down, node};
+use super::{LabError, Result, Site, down, manifests, node};
+use crate::model::Problem;
 use crate::net::namespace;
+use crate::source::manifest::Located;
 
 /// Brings a lab up. Objects that cannot be used are reported, and the others come up.
 ///
@@ -31,8 +32,7 @@ pub(crate) fn up(
     if is_up() {
         return Err(LabError::AlreadyUp);
     }
-    let (objects, problems) = load_objects(files);
-    report.problems.extend(problems);
+    let objects = manifests::read(files, report);
     if objects.is_empty() && !report.problems.is_empty() {
         return Err(LabError::NothingValid);
     }
@@ -44,7 +44,7 @@ pub(crate) fn up(
     if result.is_err() {
         report.step("putting everything away");
         if let Err(left) = down::clear(site) {
-            report.problems.push(Problem::plain(format!("not everything is gone: {left}")));
+            report.problems.push(Problem::new(format!("not everything is gone: {left}")));
         }
     }
     drop(lock);

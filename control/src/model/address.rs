@@ -41,18 +41,28 @@ pub(super) fn unicast(text: &str, field: &str, reporter: &mut Reporter) -> Optio
     Some(ip.into())
 }
 
-fn forbidden_range(ip: IpAddr) -> Option<&'static str> {
-    let link_local = match ip {
+/// Whether an address means something on one link only.
+pub(crate) fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
+    }
+}
+
+/// Whether no two addresses are of the same family.
+pub(crate) fn one_of_each_family(ips: impl IntoIterator<Item = IpAddr>) -> bool {
+    let (ipv4, ipv6): (Vec<_>, Vec<_>) = ips.into_iter().partition(IpAddr::is_ipv4);
+    ipv4.len() <= 1 && ipv6.len() <= 1
+}
+
+fn forbidden_range(ip: IpAddr) -> Option<&'static str> {
     if ip.is_unspecified() {
         Some("unspecified")
     } else if ip.is_loopback() {
         Some("loopback")
     } else if ip.is_multicast() {
         Some("multicast")
-    } else if link_local {
+    } else if is_link_local(ip) {
         Some("link-local")
     } else if ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
         Some("broadcast")

@@ -12,7 +12,6 @@ mod address;
 mod backends;
 mod build;
 mod claims;
-mod forwarding;
 mod group;
 mod info;
 mod object;
@@ -23,10 +22,12 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use forwarding::forwarding_table;
+pub(crate) use address::{is_link_local, one_of_each_family};
 #[cfg(test)]
 pub(crate) use info::{BackendInfo, PortInfo};
 pub(crate) use info::{BackendState, ServiceInfo, protocol_name};
 pub(crate) use object::{Kind, Object, ObjectId, ObjectKey};
+pub(crate) use pod::{container_ports, listed_ips, pod_ips};
 pub(crate) use problem::Problem;
+pub(crate) use service::{cluster_ips, is_headless};
 pub(crate) use state::{Model, Settings};

@@ -3,8 +3,9 @@ use std::fmt;
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
 
-/// The kinds of object that the model reads.
+/// The kinds of object that the model reads. Services sort first, Pods last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Kind {
     /// `v1 Service`.
@@ -71,8 +72,9 @@ impl fmt::Display for ObjectId {
     }
 }
 
-/// An object as the API server or a manifest has it.
-#[derive(Clone, PartialEq, Debug)]
+/// An object as the API server or a manifest has it, and as it is written to one.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(untagged)]
 pub(crate) enum Object {
     /// A Service.
     Service(Box<Service>),
@@ -94,6 +96,16 @@ impl Object {
             Self::Pod(object) => (Kind::Pod, &object.metadata),
         };
         ObjectId { kind, key: ObjectKey::of(metadata) }
+    }
+
+    /// Its metadata, to be filled in.
+    pub(crate) fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        match self {
+            Self::Service(object) => &mut object.metadata,
+            Self::EndpointSlice(object) => &mut object.metadata,
+            Self::Endpoints(object) => &mut object.metadata,
+            Self::Pod(object) => &mut object.metadata,
+        }
     }
 }
 

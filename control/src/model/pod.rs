@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
 use maglane_dataplane::wire::{Address, Protocol};
 
+use super::Problem;
 use super::address::{ProtocolField, protocol};
 use super::group::{Conditions, backend_address};
-use super::problem::Reporter;
+use super::problem::{Reporter, strictly};
 use super::service::Target;
 
 /// What the model keeps of a Pod that can be an endpoint.
@@ -77,12 +79,8 @@ fn is_ready(status: &PodStatus) -> bool {
     running && ready.is_none_or(|condition| condition.status == "True")
 }
 
-/// One address of each family at most, the first of each.
-fn read_addresses(
-    status: &PodStatus,
-    service_cidrs: &[IpNet],
-    reporter: &mut Reporter,
-) -> Vec<Address> {
+/// What `podIPs` says, and where that is empty `podIP`, each with its field.
+pub(crate) fn listed_ips(status: &PodStatus) -> Vec<(String, &str)> {
     let listed = status.pod_ips.iter().flatten().enumerate();
     let mut texts: Vec<_> =
         listed.map(|(index, ip)| (format!("status.podIPs[{index}].ip"), ip.ip.as_str())).collect();
@@ -90,8 +88,28 @@ fn read_addresses(
         let single = status.pod_ip.as_deref().filter(|ip| !ip.is_empty());
         texts.extend(single.map(|ip| ("status.podIP".to_owned(), ip)));
     }
+    texts
+}
+
+/// Reads addresses, each with its field, that a Pod shall be reached at.
+///
+/// # Errors
+/// The first thing that is wrong with any of them.
+pub(crate) fn pod_ips(texts: &[(String, &str)], cidrs: &[IpNet]) -> Result<Vec<IpAddr>, Problem> {
+    strictly(|reporter| {
+        let read = |(field, text): &(String, &str)| backend_address(text, field, cidrs, reporter);
+        texts.iter().filter_map(read).map(|address| address.to_ip()).collect()
+    })
+}
+
+/// One address of each family at most, the first of each.
+fn read_addresses(
+    status: &PodStatus,
+    service_cidrs: &[IpNet],
+    reporter: &mut Reporter,
+) -> Vec<Address> {
     let mut addresses: Vec<Address> = Vec::new();
-    for (field, text) in texts {
+    for (field, text) in listed_ips(status) {
         let address = backend_address(text, &field, service_cidrs, reporter);
         addresses.extend(
             address.filter(|address| {
@@ -108,14 +126,19 @@ fn read_container_ports(pod: &Pod) -> Vec<(String, Protocol, u16)> {
     let sidecars = spec.init_containers.iter().flatten();
     let sidecars =
         sidecars.filter(|container| container.restart_policy.as_deref() == Some("Always"));
-    let ports = spec.containers.iter().chain(sidecars).flat_map(|c| c.ports.iter().flatten());
-    ports
-        .filter_map(|port| {
-            let number = u16::try_from(port.container_port).ok().filter(|number| *number != 0)?;
-            match protocol(port.protocol.as_deref()) {
-                ProtocolField::Known(protocol) => Some((port.name.clone()?, protocol, number)),
-                ProtocolField::Sctp | ProtocolField::Unknown => None,
-            }
-        })
-        .collect()
+    let ports = spec.containers.iter().chain(sidecars).flat_map(container_ports);
+    ports.filter_map(|(name, protocol, number)| Some((name?.clone(), protocol, number))).collect()
+}
+
+/// The valid TCP and UDP ports that a container declares, with their names.
+pub(crate) fn container_ports(
+    container: &Container,
+) -> impl Iterator<Item = (Option<&String>, Protocol, u16)> {
+    container.ports.iter().flatten().filter_map(|port| {
+        let number = u16::try_from(port.container_port).ok().filter(|number| *number != 0)?;
+        match protocol(port.protocol.as_deref()) {
+            ProtocolField::Known(protocol) => Some((port.name.as_ref(), protocol, number)),
+            ProtocolField::Sctp | ProtocolField::Unknown => None,
+        }
+    })
 }

@@ -9,7 +9,7 @@ use super::ObjectId;
 /// between 1 and 65535, inclusive`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Problem {
-    /// Where the object came from: a file, or the cluster.
+    /// Where the object came from: a file, or the cluster; empty when it is not known.
     pub(crate) origin: Arc<str>,
     /// The object, as `Kind namespace/name`; empty when it is not known.
     pub(crate) object: String,
@@ -19,6 +19,32 @@ pub(crate) struct Problem {
     pub(crate) message: String,
 }
 
+impl Problem {
+    /// What is wrong; where can be added.
+    pub(crate) fn new(message: impl fmt::Display) -> Self {
+        let (object, field) = Default::default();
+        Self { origin: Arc::default(), object, field, message: message.to_string() }
+    }
+
+    /// Says where the object came from.
+    #[must_use]
+    pub(crate) fn origin(self, origin: impl Into<Arc<str>>) -> Self {
+        Self { origin: origin.into(), ..self }
+    }
+
+    /// Names the object.
+    #[must_use]
+    pub(crate) fn object(self, object: impl fmt::Display) -> Self {
+        Self { object: object.to_string(), ..self }
+    }
+
+    /// Names the field.
+    #[must_use]
+    pub(crate) fn field(self, field: impl fmt::Display) -> Self {
+        Self { field: field.to_string(), ..self }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in [&*self.origin, &self.object, &self.field] {
@@ -26,11 +52,13 @@ impl fmt::Display for Problem {
                 write!(f, "{part}: ")?;
             }
         }
-        f.write_str(&self.message)
+        // One line each, whatever a parser has to say.
+        f.write_str(&self.message.replace('\n', " "))
     }
 }
 
 /// Collects the problems of one object while it is read.
+#[derive(Default)]
 pub(super) struct Reporter {
     origin: Arc<str>,
     object: String,
@@ -64,4 +92,11 @@ impl Reporter {
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }
+}
+
+/// Reads what must be right as a whole: the first problem, if there is any, is the error.
+pub(super) fn strictly<T>(read: impl FnOnce(&mut Reporter) -> T) -> Result<T, Problem> {
+    let mut reporter = Reporter::default();
+    let value = read(&mut reporter);
+    reporter.problems.into_iter().next().map_or(Ok(value), Err)
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
@@ -6,8 +7,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use k8s_openapi::jiff::Timestamp;
 use maglane_dataplane::wire::{Address, Protocol};
 
+use super::Problem;
 use super::address::{ProtocolField, port_number, protocol, unicast};
-use super::problem::Reporter;
+use super::problem::{Reporter, strictly};
 
 /// Labels that hand a Service to somebody else.
 const FOREIGN_LABELS: [&str; 2] =
@@ -80,28 +82,50 @@ impl ServiceRecord {
     }
 }
 
+/// Whether a Service has no virtual IP on purpose.
+pub(crate) fn is_headless(spec: &ServiceSpec) -> bool {
+    asked(spec).iter().any(|(_, ip)| *ip == "None")
+}
+
+/// The virtual IPs that a Service with an address asks for.
+///
+/// # Errors
+/// The first thing that is wrong with any of them.
+pub(crate) fn cluster_ips(spec: &ServiceSpec, cidrs: &[IpNet]) -> Result<Vec<IpAddr>, Problem> {
+    let vips = strictly(|reporter| valid_vips(asked(spec), cidrs, reporter))?;
+    Ok(vips.iter().map(|vip| vip.address.to_ip()).collect())
+}
+
+/// What `clusterIPs` says, and where that is empty `clusterIP`, each with its field.
+fn asked(spec: &ServiceSpec) -> Vec<(String, &str)> {
+    let listed = spec.cluster_ips.as_deref().unwrap_or_default();
+    if listed.is_empty() {
+        let single = spec.cluster_ip.as_deref().filter(|ip| !ip.is_empty());
+        return single.map(|ip| ("spec.clusterIP".to_owned(), ip)).into_iter().collect();
+    }
+    let field = |index| format!("spec.clusterIPs[{index}]");
+    listed.iter().enumerate().map(|(index, ip)| (field(index), ip.as_str())).collect()
+}
+
 /// The valid virtual IPs; `None` for a headless Service or one that has no address at all.
 fn read_vips(spec: &ServiceSpec, cidrs: &[IpNet], reporter: &mut Reporter) -> Option<Vec<Vip>> {
-    let listed = spec.cluster_ips.as_deref().unwrap_or_default();
-    let entries: Vec<(String, &str)> = if listed.is_empty() {
-        let single = spec.cluster_ip.as_deref().filter(|ip| !ip.is_empty());
-        single.map(|ip| ("spec.clusterIP".to_owned(), ip)).into_iter().collect()
-    } else {
-        let field = |index| format!("spec.clusterIPs[{index}]");
-        listed.iter().enumerate().map(|(index, ip)| (field(index), ip.as_str())).collect()
-    };
-    if entries.iter().any(|(_, ip)| *ip == "None") {
+    if is_headless(spec) {
         return None;
     }
-    if entries.is_empty() {
+    let asked = asked(spec);
+    if asked.is_empty() {
         reporter.report(
             "spec.clusterIP",
             format!("Required value: an address in the Service CIDRs {}", list(cidrs)),
         );
         return None;
     }
+    Some(valid_vips(asked, cidrs, reporter))
+}
+
+fn valid_vips(asked: Vec<(String, &str)>, cidrs: &[IpNet], reporter: &mut Reporter) -> Vec<Vip> {
     let mut vips: Vec<Vip> = Vec::new();
-    for (field, text) in entries {
+    for (field, text) in asked {
         let Some(address) = unicast(text, &field, reporter) else { continue };
         if !cidrs.is_empty() && !cidrs.iter().any(|cidr| cidr.contains(&address.to_ip())) {
             let why = format!("is not in the Service CIDRs {}", list(cidrs));
@@ -112,7 +136,7 @@ fn read_vips(spec: &ServiceSpec, cidrs: &[IpNet], reporter: &mut Reporter) -> Op
             vips.push(Vip { address, field });
         }
     }
-    Some(vips)
+    vips
 }
 
 fn list(cidrs: &[IpNet]) -> String {

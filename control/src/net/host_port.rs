@@ -13,20 +13,25 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use maglane_dataplane::xsk;
 use rtnetlink::Handle;
 
 use super::address::{self, Via};
 use super::error::{NetError, Result};
-use super::link::{self, Interface, VethEnd};
+use super::link::{self, Interface, Mac, VethEnd};
 use super::sysctl;
 
 /// The end that Maglane's AF_XDP sockets are bound to.
 pub(crate) const SOCKET_END: &str = "mlg0";
 /// The end that the kernel routes and redirects to.
 pub(crate) const KERNEL_END: &str = "mlg1";
-/// The largest MTU with which native XDP attaches to a veth, in bytes: a page, less headroom,
-/// Ethernet header and `skb_shared_info`.
-pub(crate) const MAX_MTU: u32 = 3_498;
+/// What the kernel would pick may begin as a message between the steering programs and the workers
+/// does, and the node's own packets carry the kernel's end's: one pair in 64 lost all of them.
+const SOCKET_END_MAC: Mac = [0x02, b'm', b'a', b'g', b'l', 0];
+const KERNEL_END_MAC: Mac = [0x02, b'm', b'a', b'g', b'l', 1];
+/// The largest MTU of the host port, in bytes: what native XDP takes on a veth, less the frame
+/// check sequence (4) and the VLAN tag (4) that drivers of NICs count as well.
+pub(crate) const MAX_MTU: u32 = xsk::MAX_MTU as u32 - 8;
 /// The smallest MTU that carries IPv6, in bytes (RFC 8200, section 5).
 pub(crate) const MIN_MTU: u32 = 1_280;
 /// How long a dead agent's sockets may take to let go of the pair.
@@ -84,7 +89,8 @@ pub(crate) async fn remove(handle: &Handle) -> Result<bool> {
 }
 
 async fn set_up(handle: &Handle, options: &HostPortOptions) -> Result<HostPort> {
-    let [end, peer] = [SOCKET_END, KERNEL_END].map(|name| VethEnd { name, ..VethEnd::default() });
+    let [end, peer] = [(SOCKET_END, SOCKET_END_MAC), (KERNEL_END, KERNEL_END_MAC)]
+        .map(|(name, mac)| VethEnd { name, mac: Some(mac), namespace: None });
     link::add_veth(handle, end, peer, options.workers, options.mtu).await?;
     if sysctl::has_ipv6() {
         sysctl::set(&format!("ipv6/conf/{SOCKET_END}/disable_ipv6"), "1")?;

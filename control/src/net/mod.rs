@@ -10,16 +10,13 @@
 
 pub(crate) mod address;
 mod error;
-#[allow(dead_code, reason = "the agent's")]
 pub(crate) mod host_port;
 pub(crate) mod link;
 pub(crate) mod namespace;
-#[allow(dead_code, reason = "the agent's")]
 pub(crate) mod neighbourhood;
 pub(crate) mod netlink;
 pub(crate) mod processes;
 pub(crate) mod sysctl;
-#[allow(dead_code, reason = "the agent's")]
 pub(crate) mod watch;
 
 #[cfg(test)]

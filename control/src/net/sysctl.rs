@@ -14,3 +14,9 @@ pub(crate) fn set(setting: &str, value: &'static str) -> Result<()> {
 pub(crate) fn has_ipv6() -> bool {
     Path::new("/proc/sys/net/ipv6").exists()
 }
+
+/// Whether an interface that is made in this namespace now takes IPv6 routes.
+pub(crate) fn new_links_have_ipv6() -> bool {
+    let disabled = std::fs::read_to_string("/proc/sys/net/ipv6/conf/default/disable_ipv6");
+    disabled.is_ok_and(|text| text.trim() == "0")
+}

@@ -117,6 +117,8 @@ fn the_host_port_is_made_replaced_and_removed() {
     assert_eq!(second.socket_end.rx_queues, 2);
     assert_eq!(second.kernel_end.mtu, host_port::MAX_MTU);
     assert!(second.kernel_end.up && second.socket_end.up);
+    let first_bytes = [&second.socket_end, &second.kernel_end].map(|end| end.mac.unwrap()[0]);
+    assert_eq!(first_bytes, [0x02; 2], "no message begins like this");
     let seen = namespace::run_in(&test.0, || {
         shell("ip -o link; ip route; ip -6 route; ip -6 addr; ip route get 10.96.0.10")
     })

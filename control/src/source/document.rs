@@ -75,12 +75,23 @@ fn yaml(text: &str, first_line: usize) -> Result<Value, SyntaxError> {
     let error = |error: serde_yaml_ng::Error| {
         let place = error.location();
         let line = first_line + place.as_ref().map_or(0, |place| place.line().saturating_sub(1));
-        // The parser ends its message with a place that counts from the document's beginning.
-        let whole = error.to_string();
-        let message = whole.split(" at line ").next().unwrap_or(&whole).to_owned();
-        SyntaxError { line, message }
+        SyntaxError { line, message: message(&error.to_string(), first_line) }
     };
     let mut value: serde_yaml_ng::Value = serde_yaml_ng::from_str(text).map_err(error)?;
     value.apply_merge().map_err(error)?;
     serde_yaml_ng::from_value(value).map_err(error)
+}
+
+/// The parser's words: `PROBLEM at line L column C, CONTEXT at line L column C`. It counts from the
+/// document's beginning, and the problem's own line is told beside its words.
+fn message(words: &str, first_line: usize) -> String {
+    let Some((problem, rest)) = words.split_once(" at line ") else { return words.to_owned() };
+    let Some((_, context)) = rest.split_once(", ") else { return problem.to_owned() };
+    let (context, place) = context.split_once(" at line ").unwrap_or((context, ""));
+    match place.split(' ').next().unwrap_or_default().parse::<usize>() {
+        Ok(line) => {
+            format!("{problem}, {context} from line {}", (first_line - 1).saturating_add(line))
+        }
+        Err(_) => format!("{problem}, {context}"),
+    }
 }

@@ -148,10 +148,5 @@ fn read_limited(reader: impl Read) -> io::Result<String> {
 }
 
 fn read_problem(path: &Path, error: &io::Error) -> Problem {
-    Problem {
-        origin: origin(path),
-        object: String::new(),
-        field: String::new(),
-        message: format!("cannot be read: {error}"),
-    }
+    Problem::new(format_args!("cannot be read: {error}")).origin(origin(path))
 }

@@ -40,9 +40,9 @@ pub(crate) fn parse(text: &str, origin: &Arc<str>) -> Manifest {
         match content {
             Ok(value) => add(value, origin, line, &mut manifest),
             Err(error) => {
-                let place = format!("{origin}:{}", error.line);
                 manifest.broken = true;
-                manifest.problems.push(problem(&place, "", "", format!("not valid YAML: {error}")));
+                let problem = Problem::new(format_args!("not valid YAML: {error}"));
+                manifest.problems.push(problem.origin(format!("{origin}:{}", error.line)));
             }
         }
     }
@@ -59,11 +59,11 @@ pub(crate) fn merge<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Ma
         for located in &manifest.objects {
             let id = located.object.id();
             if let Some((origin, line)) = seen.get(&id) {
-                let message = format!(
+                let problem = Problem::new(format_args!(
                     "defined twice: {origin}:{line} counts, line {} does not",
                     located.line
-                );
-                merged.problems.push(problem(&located.origin, &id.to_string(), "", message));
+                ));
+                merged.problems.push(problem.origin(located.origin.clone()).object(id));
             } else {
                 seen.insert(id, (located.origin.clone(), located.line));
                 merged.objects.push(located.clone());
@@ -79,11 +79,12 @@ fn add(mut value: Value, origin: &Arc<str>, line: usize, manifest: &mut Manifest
     let (version, kind) = (text("apiVersion").to_owned(), text("kind").to_owned());
     if !value.is_object() {
         let message = "not a Kubernetes object: expected a mapping with apiVersion and kind";
-        return manifest.problems.push(problem(&place, "", "", message));
+        return manifest.problems.push(Problem::new(message).origin(place));
     }
     for (field, text) in [("apiVersion", &version), ("kind", &kind)] {
         if text.is_empty() {
-            return manifest.problems.push(problem(&place, "", field, "Required value"));
+            let problem = Problem::new("Required value").origin(place).field(field);
+            return manifest.problems.push(problem);
         }
     }
     if kind == "List" || (kind.ends_with("List") && value.get("items").is_some()) {
@@ -93,8 +94,13 @@ fn add(mut value: Value, origin: &Arc<str>, line: usize, manifest: &mut Manifest
                 add(with_type(item, &version, item_kind), origin, line, manifest);
             }
         } else {
-            manifest.problems.push(problem(&place, &kind, "items", "must be a list"));
+            let problem = Problem::new("must be a list").origin(place).object(kind);
+            manifest.problems.push(problem.field("items"));
         }
+        return;
+    }
+    if (version.as_str(), kind.as_str()) == ("v1", "Namespace") {
+        // What is in one says so; it needs no making.
         return;
     }
     match read(value, &version, &kind) {
@@ -102,7 +108,8 @@ fn add(mut value: Value, origin: &Arc<str>, line: usize, manifest: &mut Manifest
         Err(Refused { object, field, message }) => {
             // A field says where to look; otherwise the line does.
             let place = if field.is_empty() { &place } else { &**origin };
-            manifest.problems.push(problem(place, &object, &field, message));
+            let problem = Problem::new(message).origin(place).object(object).field(field);
+            manifest.problems.push(problem);
         }
     }
 }
@@ -135,7 +142,7 @@ fn read(value: Value, version: &str, kind: &str) -> Result<Object, Refused> {
     );
     if !supported {
         let message = format!(
-            "unsupported kind {kind} of {version}, ignored: Maglane reads Service, Endpoints and \
+            "kind {kind} of {version} is not known, ignored: Maglane reads Service, Endpoints and \
              Pod of v1 and EndpointSlice of discovery.k8s.io/v1"
         );
         return Err(refuse("", message));
@@ -242,13 +249,4 @@ fn without<T: DeserializeOwned>(value: &mut Value, pointer: &str, step: &Step) -
     let error = T::deserialize(&*value).err().map(|error| error.to_string());
     *value.pointer_mut(pointer)? = whole;
     error
-}
-
-fn problem(origin: &str, object: &str, field: &str, message: impl Into<String>) -> Problem {
-    Problem {
-        origin: origin.into(),
-        object: object.to_owned(),
-        field: field.to_owned(),
-        message: message.into(),
-    }
 }

@@ -41,7 +41,8 @@ fn broken_yaml_names_file_and_line() {
         line.starts_with("svc.yaml:7: not valid YAML: ") || line.starts_with("svc.yaml:8: "),
         "{line}"
     );
-    assert!(!line.contains(" at line "), "only the file's own line is named: {line}");
+    assert!(!line.contains(" at line "), "only the file's own lines are named: {line}");
+    assert!(line.ends_with("while parsing a flow sequence from line 7"), "{line}");
 }
 
 #[test]
@@ -78,12 +79,14 @@ fn unsupported_kinds() {
     check(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: x}",
         &format!(
-            "svc.yaml:6: Deployment x/d: unsupported kind Deployment of apps/v1, ignored: {reads}"
+            "svc.yaml:6: Deployment x/d: kind Deployment of apps/v1 is not known, ignored: {reads}"
         ),
     );
     check(
         "apiVersion: v2\nkind: Service\nmetadata: {name: d}",
-        &format!("svc.yaml:6: Service default/d: unsupported kind Service of v2, ignored: {reads}"),
+        &format!(
+            "svc.yaml:6: Service default/d: kind Service of v2 is not known, ignored: {reads}"
+        ),
     );
 }
 
@@ -134,6 +137,8 @@ fn lists_json_and_comments() {
     let json = "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"Pod\", \"metadata\": {\"name\": \"a\"}}\n\
                 {\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"b\"}}";
     assert_eq!(names(&read(json)), ["Pod default/a", "Pod default/b"]);
+    let namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: a}}";
+    assert_eq!(read(namespace), Manifest::default(), "it needs no making");
     let sparse = format!("# a comment\n---\n---\n# nothing\n--- # begins\n{SERVICE}...\n---\n");
     assert_eq!(names(&read(&sparse)), ["Service default/web"]);
     assert_eq!(problems(&read(&sparse)), [""; 0]);

@@ -123,9 +123,9 @@ fn a_lab_that_cannot_come_up() {
     let broken = turn.file("broken.yaml", "{{{");
     let (good, broken) = (good.to_str().expect("UTF-8"), broken.to_str().expect("UTF-8"));
     let up = |args: &[&str]| maglane(["lab", "up", "-f"].iter().chain(args));
-    complains(&up(&[good, "--mtu", "9000"]), &["--mtu 9000", "1280", "3498"]);
+    complains(&up(&[good, "--mtu", "9000"]), &["--mtu 9000", "1280 to "]);
     complains(&up(&[good, "--workers", "0"]), &["--workers 0"]);
-    for (file, says) in [("/nonexistent.yaml", "No such file"), (broken, "line 1")] {
+    for (file, says) in [("/nonexistent.yaml", "No such file"), (broken, "line ")] {
         let output = up(&[file]);
         let said = stderr(&output);
         assert!(!output.status.success(), "{said}");

@@ -19,19 +19,23 @@ fn check_served() {
     }
 }
 
-/// Nobody serves: what is sent to a VIP goes nowhere, and not round and round either.
+/// Nobody serves: what is sent to a VIP goes nowhere, and not round and round either: one packet
+/// that did would cross the host port 63 times. Connections that had not ended may send theirs
+/// again meanwhile.
 fn check_dead(lab: &Lab) {
-    let patience = Duration::from_millis(300);
+    let patience = Duration::from_millis(50);
     let before = lab.host_port_packets();
     for family in FAMILIES {
         for from in [CLIENT, NODE] {
-            ping(from, family.vip(10), patience).expect_err("nobody serves");
+            for _ in 0..5 {
+                ping(from, family.vip(10), patience).expect_err("nobody serves");
+            }
             from.connect_within(family.service(10, 80), patience).expect_err("nobody serves");
         }
     }
     if NODE.command("ip -br link").contains("mlg0") {
         let crossed = lab.host_port_packets() - before;
-        assert!(crossed < 50, "{crossed} packets went through the host port");
+        assert!(crossed < 300, "{crossed} packets went through the host port");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 
 use nix::sys::socket::shutdown;
@@ -13,23 +13,23 @@ use crate::namespace::{Namespace, PATIENCE, plain};
 /// Answers every request with its name and the client's address, until it is dropped.
 pub(crate) struct Server {
     listener: Arc<TcpListener>,
-    streams: Arc<Mutex<Vec<TcpStream>>>,
+    /// Those that somebody still serves.
+    streams: Arc<Mutex<Vec<Weak<TcpStream>>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
     pub(crate) fn start(namespace: Namespace<'_>, name: &str, port: u16) -> Self {
         let listener = Arc::new(namespace.listen(port));
-        let streams = Arc::<Mutex<Vec<TcpStream>>>::default();
+        let streams = Arc::<Mutex<Vec<Weak<TcpStream>>>>::default();
         let (accepting, accepted, name) = (listener.clone(), streams.clone(), name.to_owned());
         let thread = std::thread::spawn(move || {
             while let Ok((stream, peer)) = accepting.accept() {
-                if let Ok(clone) = stream.try_clone() {
-                    accepted.lock().expect("no panic").push(clone);
-                }
+                let stream = Arc::new(stream);
+                accepted.lock().expect("no panic").push(Arc::downgrade(&stream));
                 let name = name.clone();
                 // A client that goes away in the middle is the client's affair.
-                std::thread::spawn(move || serve(stream, &name, plain(peer)).ok());
+                std::thread::spawn(move || serve(&stream, &name, plain(peer)).ok());
             }
         });
         Self { listener, streams, thread: Some(thread) }
@@ -42,15 +42,14 @@ impl Drop for Server {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        for stream in self.streams.lock().expect("no panic").drain(..) {
+        for stream in self.streams.lock().expect("no panic").iter().filter_map(Weak::upgrade) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 }
 
-fn serve(stream: TcpStream, name: &str, peer: SocketAddr) -> io::Result<()> {
+fn serve(mut stream: &TcpStream, name: &str, peer: SocketAddr) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     loop {
@@ -60,7 +59,7 @@ fn serve(stream: TcpStream, name: &str, peer: SocketAddr) -> io::Result<()> {
         }
         if line == "\r\n" {
             let body = format!("{name} {peer}\n");
-            write!(writer, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
         }
     }
 }
@@ -91,6 +90,12 @@ impl Client {
 
     pub(crate) fn local(&self) -> SocketAddr {
         plain(self.reader.get_ref().local_addr().expect("an address"))
+    }
+
+    /// Ends the connection, and waits for the other side to do so, too.
+    pub(crate) fn finish(mut self) {
+        self.reader.get_ref().shutdown(Shutdown::Write).expect("shutdown");
+        assert_eq!(self.reader.read(&mut [0]).expect("the end"), 0);
     }
 
     pub(crate) fn ask(&mut self) -> io::Result<Answer> {

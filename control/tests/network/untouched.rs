@@ -9,7 +9,9 @@ use crate::namespace::{CLIENT, NODE, Namespace};
 use crate::ping::ping;
 
 const WEB: Namespace<'_> = Namespace::Pod("web-1");
-const SECOND: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Below those that the kernel picks.
+const FIRST_PORT: u16 = 20_000;
 
 /// What [`check_direct`] needs.
 pub(crate) fn manifest() -> String {
@@ -22,14 +24,12 @@ pub(crate) fn check_direct() {
         if flush {
             for namespace in [CLIENT, WEB] {
                 namespace.command("ip neigh flush all");
-                let left = namespace.command("ip neigh show nud reachable");
-                assert_eq!(left.trim(), "", "forgotten");
             }
         }
         for family in FAMILIES {
-            ping(CLIENT, family.pod(11), SECOND).expect("Pod to Pod");
-            ping(CLIENT, family.node(), SECOND).expect("Pod to node");
-            ping(NODE, family.pod(1), SECOND).expect("node to Pod");
+            ping(CLIENT, family.pod(11), PATIENCE).expect("Pod to Pod");
+            ping(CLIENT, family.node(), PATIENCE).expect("Pod to node");
+            ping(NODE, family.pod(1), PATIENCE).expect("node to Pod");
             check(CLIENT, (family.pod(11), 8080).into(), &["web-1"], family.pod(1));
         }
     }
@@ -49,14 +49,36 @@ fn a_backends_own_port() {
         for client in &mut held {
             client.ask().expect("through the Service");
             let own_port = (family.pod(11), 8080).into();
-            check(CLIENT, own_port, &["web-1"], family.pod(1));
-            if alike.len() < 10 {
-                alike.push(Client::connect(CLIENT, own_port).expect("directly"));
-            }
+            // On a port that the Service's connections have not: the backend could not tell them
+            // apart.
+            let port = FIRST_PORT + alike.len() as u16;
+            let stream = CLIENT.connect_from(port, own_port).expect("directly");
+            alike.push(Client::new(stream));
         }
         for client in held.iter_mut().chain(&mut alike) {
             let answer = client.ask().expect("all are still there");
             assert_eq!(answer.client.ip(), family.pod(1));
+        }
+    }
+}
+
+/// A connection past the Service, from a port that one through it has just let go.
+#[test]
+fn a_port_is_taken_again_without_the_service() {
+    let test = "a_port_is_taken_again_without_the_service";
+    let Some(_lab) = Lab::with_workers(test, &manifest(), 2) else { return };
+    let _server = Server::start(WEB, "web-1", 8080);
+    for family in FAMILIES {
+        for port in FIRST_PORT..FIRST_PORT + 20 {
+            let stream = CLIENT.connect_from(port, family.service(10, 80)).expect("through it");
+            let mut client = Client::new(stream);
+            client.ask().expect("an answer");
+            client.finish();
+            let stream = CLIENT.connect_from(port, (family.pod(11), 8080).into());
+            let mut client = Client::new(stream.expect("past it"));
+            let answer = client.ask().expect("an answer");
+            assert_eq!(answer.client, (family.pod(1), port).into());
+            client.finish();
         }
     }
 }

@@ -5,11 +5,12 @@ use std::sync::atomic::AtomicU64;
 
 use arrayvec::ArrayVec;
 use etherparse::PacketBuilder;
-use maglane_dataplane::flow::{Fingerprints, FlowConfig, FlowTable, HashKeys};
+use maglane_dataplane::flow::{Fingerprints, FlowConfig, FlowTable};
 use maglane_dataplane::pipeline::{BATCH, Ingress, Packet, Pipeline, PipelineConfig, Verdict, Via};
 use maglane_dataplane::service::{
     Backend, ForwardingTable, Frontend, NextHop, Service, ServiceTable, Snapshot,
 };
+use maglane_dataplane::wire::HashKeys;
 use maglane_dataplane::wire::{Endpoint, Protocol};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;

@@ -1,4 +1,11 @@
+use std::ops::RangeInclusive;
+
 use thiserror::Error;
+
+use crate::flow::Timeouts;
+
+/// How many workers an engine may have: `MAX_WORKERS` of `bpf/tables.h`.
+pub const WORKERS: RangeInclusive<u32> = 1..=64;
 
 /// How workers wait for packets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -36,6 +43,8 @@ pub struct EngineConfig {
     pub frames_per_worker: u32,
     /// Connections that one worker tracks at once: 1,024 to 16,777,216.
     pub flow_capacity: u32,
+    /// How long silent connections are remembered.
+    pub timeouts: Timeouts,
     /// Packets that may wait on their way from one worker to another, a power of two.
     pub handover_ring_frames: u32,
 }
@@ -50,6 +59,7 @@ impl Default for EngineConfig {
             ring_size_frames: 4096,
             frames_per_worker: 16384,
             flow_capacity: 262_144,
+            timeouts: Timeouts::default(),
             handover_ring_frames: 4096,
         }
     }
@@ -76,7 +86,7 @@ impl EngineConfig {
         let limit = |field, value: u32, ok: bool, range| {
             if ok { Ok(()) } else { Err(ConfigError { field, value: value.into(), range }) }
         };
-        limit("workers", self.workers, (1..=64).contains(&self.workers), "between 1 and 64")?;
+        limit("workers", self.workers, WORKERS.contains(&self.workers), "between 1 and 64")?;
         limit(
             "ring_size_frames",
             self.ring_size_frames,

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-pub use config::{ConfigError, EngineConfig, HostPort, PollMode};
+pub use config::{ConfigError, EngineConfig, HostPort, PollMode, WORKERS};
 pub use error::EngineError;
 pub use status::{EngineStatus, PortStatus, WorkerStatus};
 

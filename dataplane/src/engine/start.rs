@@ -7,15 +7,14 @@ use crossbeam::channel::bounded;
 use nix::net::if_::if_nametoindex;
 
 use super::{Engine, EngineConfig, EngineError, HostPort, PollMode};
-use crate::flow::{Fingerprints, FingerprintsMemory, FlowConfig, FlowTable, HashKeys};
+use crate::flow::{Fingerprints, FingerprintsMemory, FlowConfig, FlowTable};
 use crate::pipeline::{Ingress, Pipeline, PipelineConfig};
 use crate::service::Snapshot;
 use crate::steer::{Steering, SteeringConfig, disable_transmit_offloads};
+use crate::wire::HashKeys;
 use crate::worker::{Bound, Command, Mailbox, Worker};
 use crate::xsk::{CopyMode, FramePool, FramePoolConfig, MAX_MTU, PortQueueConfig, XskError};
 
-/// 64-bit words of a fingerprint bucket.
-const WORDS_PER_BUCKET: usize = 8;
 /// The host port's slot among the sockets of the steering programs.
 const HOST_PORT_SLOT: u32 = 0;
 /// Ethernet and one VLAN tag.
@@ -40,7 +39,7 @@ impl Engine {
             inner_interface: inner_interface.unwrap_or(0),
             max_frame_bytes: MAX_MTU as u32 + LINK_HEADER_BYTES,
         })?;
-        let words = config.workers as usize * buckets_per_worker as usize * WORDS_PER_BUCKET;
+        let words = config.workers as usize * Fingerprints::words_for(buckets_per_worker);
         let memory: FingerprintsMemory = Arc::new(steering.fingerprint_memory(words)?);
         let mut mailboxes = Vec::new();
         let mut receivers = Vec::new();
@@ -65,7 +64,7 @@ impl Engine {
         };
         for (number, commands) in receivers.into_iter().enumerate() {
             let flows = FlowTable::new(
-                FlowConfig { capacity_flows: config.flow_capacity, ..FlowConfig::default() },
+                FlowConfig { capacity_flows: config.flow_capacity, timeouts: config.timeouts },
                 keys,
             )?;
             let fingerprints =

@@ -60,6 +60,11 @@ impl Fingerprints {
         capacity_flows.div_ceil(FLOWS_PER_BUCKET).next_power_of_two()
     }
 
+    /// 64-bit words of memory that so many buckets take.
+    pub const fn words_for(buckets: u32) -> usize {
+        buckets as usize * WORDS_PER_BUCKET
+    }
+
     /// The region of `worker` in `memory`, which must be all zero. Nobody else may write it.
     ///
     /// # Errors
@@ -72,7 +77,7 @@ impl Fingerprints {
         if !buckets_per_worker.is_power_of_two() {
             return Err(FingerprintsError::NotPowerOfTwo { buckets_per_worker });
         }
-        let words = buckets_per_worker as usize * WORDS_PER_BUCKET;
+        let words = Self::words_for(buckets_per_worker);
         let first_word = worker as usize * words;
         let (have_words, need_words) = ((*memory).as_ref().len(), first_word + words);
         if have_words < need_words {

@@ -12,7 +12,6 @@ mod deadline;
 mod entries;
 mod eviction;
 mod fingerprints;
-mod hash;
 mod index;
 mod key;
 mod ports;
@@ -23,7 +22,6 @@ mod transition;
 
 pub use config::{FlowConfig, FlowConfigError, MAX_CAPACITY_FLOWS, Timeouts};
 pub use fingerprints::{Fingerprints, FingerprintsError, FingerprintsFull, FingerprintsMemory};
-pub use hash::HashKeys;
 pub use key::{Direction, FlowId, Hit, NewFlow};
 pub use records::FlowRecord;
 pub use state::State;

@@ -4,10 +4,10 @@ use super::config::{FlowConfig, FlowConfigError};
 use super::deadline::Deadlines;
 use super::entries::{self, Entries};
 use super::eviction::EvictionLists;
-use super::hash::HashKeys;
 use super::index::{Index, Slot};
 use super::key::{Direction, FlowId, Hit, NewFlow};
 use super::state::State;
+use crate::wire::HashKeys;
 
 /// The flows of one worker: one writer, a fixed number of places, no allocation after
 /// [`FlowTable::new`].

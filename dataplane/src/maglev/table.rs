@@ -1,8 +1,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use crate::flow::HashKeys;
 use crate::wire::Endpoint;
+use crate::wire::HashKeys;
 
 use super::MAX_BACKENDS;
 

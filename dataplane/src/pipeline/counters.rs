@@ -1,7 +1,7 @@
 use super::{DropReason, Verdict};
 use crate::wire::Malformed;
 
-/// Flows and verdicts that are not drops.
+/// What is counted beside drops: the names, in the order of [`Event`].
 const EVENTS: [&str; 7] = [
     "forwarded",
     "answered",
@@ -12,19 +12,25 @@ const EVENTS: [&str; 7] = [
     "flows_evicted",
 ];
 
+/// Verdicts that are no drops, and what happened to flows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Event {
+    Forwarded,
+    Answered,
+    ToKernel,
+    HandedOver,
+    /// A new flow was entered.
+    FlowOpened,
+    /// A flow was silent for too long.
+    FlowExpired,
+    /// A flow made place for a new one.
+    FlowEvicted,
+}
+
+const _: () = assert!(EVENTS.len() == Event::FlowEvicted as usize + 1);
+
 /// All counters of a worker.
 pub const COUNTERS: usize = EVENTS.len() + DropReason::NAMED.len() + Malformed::ALL.len();
-
-/// What happened to flows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FlowEvent {
-    /// A new one was entered.
-    Opened = 4,
-    /// It was silent for too long.
-    Expired = 5,
-    /// It made place for a new one.
-    Evicted = 6,
-}
 
 /// Plain integers that one worker owns: one for every verdict, every drop reason and every way to
 /// be malformed.
@@ -53,10 +59,10 @@ impl Counters {
     #[inline]
     pub fn count(&mut self, verdict: Verdict) {
         let index = match verdict {
-            Verdict::Forward(_) => 0,
-            Verdict::Answer(_) => 1,
-            Verdict::Kernel(_) => 2,
-            Verdict::HandOver(_) => 3,
+            Verdict::Forward(_) => Event::Forwarded as usize,
+            Verdict::Answer(_) => Event::Answered as usize,
+            Verdict::Kernel(_) => Event::ToKernel as usize,
+            Verdict::HandOver(_) => Event::HandedOver as usize,
             Verdict::Drop(reason) => EVENTS.len() + reason as usize,
             Verdict::Malformed(reason) => EVENTS.len() + DropReason::NAMED.len() + reason as usize,
         };
@@ -65,7 +71,7 @@ impl Counters {
 
     /// Counts what happened to a flow.
     #[inline]
-    pub fn count_flow(&mut self, event: FlowEvent) {
+    pub(super) fn count_flow(&mut self, event: Event) {
         self.0[event as usize] += 1;
     }
 }

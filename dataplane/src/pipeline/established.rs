@@ -67,10 +67,7 @@ impl Pipeline {
     #[inline]
     pub(super) fn is_current(&mut self, hit: Hit, headers: &Headers, snapshot: &Snapshot) -> bool {
         let over = match headers.tuple.protocol {
-            Protocol::Tcp => {
-                let flags = headers.tcp_flags;
-                flags.syn() && !flags.ack() && self.is_reopened(hit, headers, snapshot)
-            }
+            Protocol::Tcp => headers.tcp_flags.syn() && self.is_reopened(hit, headers, snapshot),
             Protocol::Udp => {
                 self.flows.generation(hit.id) != snapshot.generation
                     && self.is_stranded(hit, headers, snapshot)
@@ -85,9 +82,16 @@ impl Pipeline {
 
     /// A client's SYN opens a new connection if the old one is closing, or if the old one never
     /// got an answer from a backend that is gone.
+    ///
+    /// When a backend answers a SYN on ports that were closed, that SYN did not come through the
+    /// Service: the client has taken the port again, to reach the backend directly.
     #[cold]
     fn is_reopened(&self, hit: Hit, headers: &Headers, snapshot: &Snapshot) -> bool {
+        let answers = headers.tcp_flags.ack();
         if hit.direction == Direction::Reply {
+            return answers && self.flows.accepts_new_syn(hit.id);
+        }
+        if answers {
             return false;
         }
         self.flows.accepts_new_syn(hit.id)

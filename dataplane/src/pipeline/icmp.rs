@@ -40,7 +40,7 @@ impl Pipeline {
         let masqueraded = hit.direction == Direction::Forward && reporter != error.source;
         let mut route = Route::to(&destination, hit.direction, masqueraded, context);
         if reporter == error.source {
-            route = route.from_router(context);
+            route = route.sent_by_router(context);
         }
         if route.mtu().is_some() && error.time_to_live <= 1 {
             return Verdict::Drop(DropReason::Unanswerable);

@@ -4,12 +4,12 @@
 //! Stages of a packet, the fastest and most frequent first:
 //!
 //! 1. parse, hash, prefetch (the whole batch, before the first lookup)
-//! 2. flow lookup → translate → out ([`established`])
-//! 3. Service lookup → Maglev pick → new flow → translate → out ([`open`])
-//! 4. answers: TCP reset, ICMP error, echo reply ([`answer`])
-//! 5. ICMP errors about tracked flows ([`icmp`])
+//! 2. flow lookup → translate → out (`established`)
+//! 3. Service lookup → Maglev pick → new flow → translate → out (`open`)
+//! 4. answers: TCP reset, ICMP error, echo reply (`answer`)
+//! 5. ICMP errors about tracked flows (`icmp`)
 //!
-//! [`route`] decides on which device, and how, a packet leaves.
+//! `route` decides on which device, and how, a packet leaves.
 
 mod answer;
 mod counters;
@@ -22,7 +22,8 @@ mod verdict;
 
 use arrayvec::ArrayVec;
 
-pub use counters::{COUNTERS, Counters, FlowEvent};
+use counters::Event;
+pub use counters::{COUNTERS, Counters};
 pub use packet::{BATCH, Ingress, Packet};
 pub use verdict::{DropReason, Verdict, Via};
 
@@ -130,6 +131,11 @@ impl Pipeline {
         for staged in stages.iter().take(packets.len()) {
             if let Next::Transport = staged.next {
                 self.flows.prefetch_entry(staged.hash);
+                if staged.headers.tcp_flags.is_opening() {
+                    // Five places in memory, each known only when the one before is there: the
+                    // packets of a batch wait for theirs together, not one after the other.
+                    std::hint::black_box(open::pick(&staged.headers.tuple, snapshot));
+                }
             }
         }
         for (packet, staged) in packets.iter_mut().zip(&stages) {
@@ -260,8 +266,8 @@ impl Pipeline {
 fn forget(fingerprints: &mut Fingerprints, counters: &mut Counters, removed: &Removed) {
     fingerprints.remove(removed.reply_hash);
     match removed.reason {
-        RemovalReason::Expired => counters.count_flow(FlowEvent::Expired),
-        RemovalReason::Evicted => counters.count_flow(FlowEvent::Evicted),
+        RemovalReason::Expired => counters.count_flow(Event::FlowExpired),
+        RemovalReason::Evicted => counters.count_flow(Event::FlowEvicted),
         RemovalReason::Requested => {}
     }
 }

@@ -1,7 +1,33 @@
-use super::{Context, DropReason, FlowEvent, Origin, Packet, Pipeline, Verdict, forget};
-use crate::flow::{Direction, HashKeys, NewFlow, Refused};
-use crate::service::{Frontend, Lookup, NextHop};
+use super::{Context, DropReason, Event, Origin, Packet, Pipeline, Verdict, forget};
+use crate::flow::{Direction, NewFlow, Refused};
+use crate::service::{Frontend, Lookup, NextHop, Snapshot};
+use crate::wire::HashKeys;
 use crate::wire::{Endpoint, Headers, Protocol, Tuple, WayIn};
+
+/// Who is to answer a new flow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pick {
+    /// This backend.
+    Backend(Endpoint),
+    /// Nothing is offered there, or nobody is there who offers it.
+    Nobody,
+    /// It is not for a Service.
+    NotAService,
+}
+
+/// Chooses the backend of a flow whose first packet has this tuple: by a hash that is the same on
+/// every node and after every restart.
+pub(super) fn pick(tuple: &Tuple, snapshot: &Snapshot) -> Pick {
+    let frontend = Frontend { endpoint: tuple.destination, protocol: tuple.protocol };
+    match snapshot.services.lookup(&frontend) {
+        Lookup::NotAService => Pick::NotAService,
+        Lookup::UnknownPort => Pick::Nobody,
+        Lookup::Service(service) => {
+            let backend = service.pick(HashKeys::PUBLIC.tuple(tuple));
+            backend.map_or(Pick::Nobody, Pick::Backend)
+        }
+    }
+}
 
 impl Pipeline {
     /// A packet of no known flow: the first of a new one, if it is for a Service.
@@ -13,22 +39,15 @@ impl Pipeline {
         context: &Context<'_>,
     ) -> Verdict {
         let tuple = &headers.tuple;
-        let frontend = Frontend { endpoint: tuple.destination, protocol: tuple.protocol };
-        let service = context.snapshot.services.lookup(&frontend);
-        let client = match service {
-            Lookup::NotAService => &tuple.destination,
-            _ => &tuple.source,
-        };
+        let pick = pick(tuple, context.snapshot);
+        let client = if pick == Pick::NotAService { &tuple.destination } else { &tuple.source };
         if let Some(owner) = self.other_owner(packet, client) {
             return Verdict::HandOver(owner);
         }
-        let backend = match service {
-            Lookup::NotAService => return self.give_back(packet, context),
-            Lookup::UnknownPort => None,
-            Lookup::Service(service) => service.pick(HashKeys::PUBLIC.tuple(tuple)),
-        };
-        let Some(backend) = backend else {
-            return self.reject(packet, headers, context);
+        let backend = match pick {
+            Pick::Backend(backend) => backend,
+            Pick::Nobody => return self.reject(packet, headers, context),
+            Pick::NotAService => return self.give_back(packet, context),
         };
         if tuple.protocol == Protocol::Tcp && headers.tcp_flags.rst() {
             return Verdict::Drop(DropReason::UnknownReset);
@@ -84,7 +103,7 @@ impl Pipeline {
             flows.remove(id);
             return Err(DropReason::FlowBucketFull);
         }
-        counters.count_flow(FlowEvent::Opened);
+        counters.count_flow(Event::FlowOpened);
         Ok(translated)
     }
 }

@@ -71,7 +71,7 @@ impl<'a> Route<'a> {
 
     /// The way of an ICMP error whose source is neither the Service nor the client but a router in
     /// between, which the kernel only expects where it came from.
-    pub(super) fn from_router(self, context: &Context<'_>) -> Self {
+    pub(super) fn sent_by_router(self, context: &Context<'_>) -> Self {
         match self {
             Self::Kernel(WayOut::Node) => {
                 Self::Kernel(as_received(context.origin).unwrap_or(WayOut::Node))

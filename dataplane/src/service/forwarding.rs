@@ -1,6 +1,6 @@
 use hashbrown::HashTable;
 
-use crate::flow::HashKeys;
+use crate::wire::HashKeys;
 use crate::wire::{Address, MacAddress};
 
 /// How a packet reaches an address from this node.

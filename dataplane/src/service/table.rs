@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::flow::HashKeys;
 use crate::maglev::{Maglev, table_size};
+use crate::wire::HashKeys;
 use crate::wire::{Address, Endpoint, Protocol};
 
 /// What a client sends to: a Service's address, port and protocol.

@@ -13,3 +13,21 @@ pub const STEERING_COUNTERS: [&str; 12] = [
     "drop_no_socket",
     "drop_no_route",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::STEERING_COUNTERS;
+
+    #[test]
+    fn names_are_those_of_the_steering_programs() {
+        let header = include_str!("../../bpf/tables.h");
+        let (_, list) = header.split_once("enum counter {").expect("the list");
+        let (list, _) = list.split_once("COUNTERS,").expect("its end");
+        let names: Vec<String> = list
+            .split(',')
+            .map(|name| name.trim().to_lowercase())
+            .filter(|name| !name.is_empty())
+            .collect();
+        assert_eq!(names, STEERING_COUNTERS);
+    }
+}

@@ -14,8 +14,8 @@ use aya::{Ebpf, EbpfLoader};
 use nix::net::if_::if_nametoindex;
 
 use super::{FingerprintMemory, STEERING_COUNTERS, SteerError};
-use crate::flow::HashKeys;
 use crate::wire::Address;
+use crate::wire::HashKeys;
 
 /// XDP ports of one engine, the host port included. `MAX_PORTS` of `bpf/tables.h`.
 pub const MAX_PORTS: u32 = 64;

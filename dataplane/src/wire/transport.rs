@@ -47,6 +47,12 @@ impl TcpFlags {
         self.0 & Self::SYN != 0
     }
 
+    /// The sender opens a connection: a SYN that accepts none.
+    #[inline]
+    pub const fn is_opening(self) -> bool {
+        self.0 & (Self::SYN | Self::ACK) == Self::SYN
+    }
+
     /// The sender gives the connection up.
     #[inline]
     pub const fn rst(self) -> bool {

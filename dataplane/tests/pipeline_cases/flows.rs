@@ -1,7 +1,7 @@
 //! When a flow begins, which backend it keeps, and when it ends.
 
-use maglane_dataplane::flow::HashKeys;
 use maglane_dataplane::service::Lookup;
+use maglane_dataplane::wire::HashKeys;
 use maglane_dataplane::wire::{Protocol, Tuple};
 
 use crate::node::{Node, Services, Setup, arrive, endpoint, frontend_of};
@@ -31,6 +31,20 @@ const QUERY: &str = "pod 11: udp 10.244.1.2:40000 > 10.96.0.10:53";
 const QUERY_TO_7: &str = "forward to pod 12: udp 10.244.1.2:40000 > 10.244.1.7:5353 ttl 63";
 const QUERY_TO_8: &str = "forward to pod 13: udp 10.244.1.2:40000 > 10.244.1.8:5353 ttl 63";
 const ANSWER_OF_7: &str = "pod 12: udp 10.244.1.7:5353 > 10.244.1.2:40000";
+
+/// How a connection ends, and the packets that say so.
+const ENDINGS: [(&str, &[&str]); 3] = [
+    (
+        "both have finished",
+        &[
+            "pod 11: tcp 10.244.1.2:40000 > 10.96.0.10:80 FA",
+            "pod 12: tcp 10.244.1.7:8080 > 10.244.1.2:40000 FA",
+            "pod 11: tcp 10.244.1.2:40000 > 10.96.0.10:80 A",
+        ],
+    ),
+    ("the client reset it", &["pod 11: tcp 10.244.1.2:40000 > 10.96.0.10:80 R"]),
+    ("the backend reset it", &["pod 12: tcp 10.244.1.7:8080 > 10.244.1.2:40000 RA"]),
+];
 
 /// A node with an established connection to 10.244.1.7.
 fn connected() -> Node {
@@ -67,19 +81,7 @@ fn an_established_connection_keeps_its_backend_whatever_comes_or_goes() {
 
 #[test]
 fn a_syn_opens_a_new_connection_when_the_old_one_is_over() {
-    let over: [(&str, &[&str]); 3] = [
-        (
-            "both have finished",
-            &[
-                "pod 11: tcp 10.244.1.2:40000 > 10.96.0.10:80 FA",
-                "pod 12: tcp 10.244.1.7:8080 > 10.244.1.2:40000 FA",
-                "pod 11: tcp 10.244.1.2:40000 > 10.96.0.10:80 A",
-            ],
-        ),
-        ("the client reset it", &["pod 11: tcp 10.244.1.2:40000 > 10.96.0.10:80 R"]),
-        ("the backend reset it", &["pod 12: tcp 10.244.1.7:8080 > 10.244.1.2:40000 RA"]),
-    ];
-    for (description, packets) in over {
+    for (description, packets) in ENDINGS {
         let mut node = connected();
         node.publish(ONLY_8);
         for packet in packets {
@@ -94,6 +96,26 @@ fn a_syn_opens_a_new_connection_when_the_old_one_is_over() {
             "kernel to received 12: tcp 10.244.1.7:8080 > 10.244.1.2:40000 A",
         );
     }
+}
+
+/// The client has taken the port again for a connection past the Service: its SYN was not seen.
+#[test]
+fn an_answer_to_somebody_elses_syn_ends_a_flow_that_is_over() {
+    for (description, packets) in ENDINGS {
+        let mut node = connected();
+        for packet in packets {
+            assert!(node.give(packet).starts_with("forward"), "{description}");
+        }
+        node.check(
+            description,
+            SYN_ACK_OF_7,
+            "kernel to received 12: tcp 10.244.1.7:8080 > 10.244.1.2:40000 SA",
+        );
+        assert!(node.flows().is_empty(), "{description}");
+    }
+    let mut node = connected();
+    let again = node.give(SYN_ACK_OF_7);
+    assert!(again.starts_with("forward to pod 11: tcp 10.96.0.10:80"), "sent again: {again}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrayvec::ArrayVec;
 use maglane_dataplane::flow::{
-    Fingerprints, FingerprintsMemory, FlowConfig, FlowRecord, FlowTable, HashKeys, NewFlow,
+    Fingerprints, FingerprintsMemory, FlowConfig, FlowRecord, FlowTable, NewFlow,
 };
 use maglane_dataplane::pipeline::{
     Counters, Ingress, Packet, Pipeline, PipelineConfig, Verdict, Via,
@@ -26,6 +26,7 @@ use maglane_dataplane::pipeline::{
 use maglane_dataplane::service::{
     Backend, Deliver, ForwardingTable, Frontend, NextHop, Service, ServiceTable, Snapshot,
 };
+use maglane_dataplane::wire::HashKeys;
 use maglane_dataplane::wire::{Endpoint, MacAddress, Protocol};
 
 use crate::text;

@@ -7,7 +7,7 @@ use crate::net::neighbourhood::{Neighbourhood, PodInterface};
 
 /// Who is behind which interface, as packets need it. Pods that `served` refuses are left to the
 /// kernel. An address that is in two places is a Pod's first, then a neighbour's, then the node's.
-pub(crate) fn forwarding_table(
+pub(super) fn forwarding_table(
     neighbourhood: &Neighbourhood,
     served: impl Fn(&PodInterface) -> bool,
 ) -> ForwardingTable {

@@ -4,7 +4,7 @@
 //! neighbouring addresses, so it mixes. It folds 64 × 64 → 128 bit products, as wyhash does,
 //! because that is cheap here and can be written in BPF with four 32-bit products.
 
-use crate::wire::{Address, Endpoint, Tuple};
+use super::{Address, Endpoint, Tuple};
 
 /// The secret words of the hash: the same in all workers and in the steering programs of one
 /// engine, drawn anew at each start.
