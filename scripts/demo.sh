@@ -249,9 +249,10 @@ story_leave() {
 inside() {
   title 'What Maglane counted'
   run status
-  # Some are dropped on purpose, as a reset of a connection that is gone; none of this traffic was.
-  "$maglane" status > "$work/status"
-  claim 'no packet was dropped' test "$(grep -cE ' (drop|malformed)_' "$work/status" || true)" -eq 0
+  # What the node's kernel itself sends into mlg1, as multicast listener reports, is for nobody.
+  "$maglane" status | grep -v ' drop_unallocated_address ' > "$work/status"
+  claim 'no packet of all this was dropped' \
+    test "$(grep -cE ' (drop|malformed)_' "$work/status" || true)" -eq 0
   title 'Some of the connections that it tracks'
   show flows
   # Two of each kind.
