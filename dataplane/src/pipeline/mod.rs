@@ -3,7 +3,7 @@
 //!
 //! Stages of a packet, the fastest and most frequent first:
 //!
-//! 1. parse, hash, prefetch (the whole batch, before the first lookup)
+//! 1. prefetch packets, parse, hash, prefetch flows (the whole batch, before the first lookup)
 //! 2. flow lookup → translate → out ([`established`])
 //! 3. Service lookup → Maglev pick → new flow → translate → out ([`open`])
 //! 4. answers: TCP reset, ICMP error, echo reply ([`answer`])
@@ -21,6 +21,7 @@ mod route;
 mod verdict;
 
 use arrayvec::ArrayVec;
+use prefetch_index::prefetch_index;
 
 pub use counters::{COUNTERS, Counters, FlowEvent};
 pub use packet::{BATCH, Ingress, Packet};
@@ -103,6 +104,10 @@ impl Pipeline {
         now_ms: u64,
         verdicts: &mut ArrayVec<Verdict, BATCH>,
     ) {
+        // The kernel wrote them on another core: a cache miss each, which parsing would wait for.
+        for packet in packets.iter() {
+            prefetch_index(&*packet.buffer, 0);
+        }
         let mut staged = ArrayVec::<Staged, BATCH>::new();
         for packet in packets.iter_mut().take(BATCH) {
             staged.push(self.stage(packet));
