@@ -30,6 +30,9 @@
 /* On a packet that a worker gave back: let it pass once, else it would come again. */
 #define MARK_GIVEN_BACK 0x6d676c01
 
+/* The Ethernet source of what workers hand to the kernel. */
+static const __u8 OUR_ADDRESS[6] = { 0x02, 'm', 'a', 'g', 'l', 'n' };
+
 static __always_inline int worker_for_service(const struct packet *packet)
 {
 	const struct tuple *tuple = &packet->tuple;
@@ -246,7 +249,6 @@ static __always_inline int send_routed(struct __sk_buff *skb)
 SEC("classifier")
 int inner_ingress(struct __sk_buff *skb)
 {
-	static const __u8 source[6] = { 0x02, 'm', 'a', 'g', 'l', 'n' };
 	struct message message;
 
 	if (bpf_skb_load_bytes(skb, 0, &message, sizeof(message)) || message.what != MESSAGE_FROM_WORKER) {
@@ -254,7 +256,7 @@ int inner_ingress(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	}
 	if (bpf_skb_store_bytes(skb, 0, message.ethernet_address, 6, 0) ||
-	    bpf_skb_store_bytes(skb, 6, source, 6, 0) || bpf_skb_change_type(skb, PACKET_HOST)) {
+	    bpf_skb_store_bytes(skb, 6, OUR_ADDRESS, 6, 0) || bpf_skb_change_type(skb, PACKET_HOST)) {
 		count(DROP_NO_MESSAGE);
 		return TC_ACT_SHOT;
 	}
@@ -295,6 +297,18 @@ int outer_receive(struct xdp_md *xdp)
 	return action;
 }
 
+/* Broadcast and multicast frames, and what a worker gave back: under generic XDP that comes by here
+ * again, before tc has seen its mark. */
+static __always_inline int is_not_for_workers(const __u8 *ethernet)
+{
+	if (ethernet[0] & 1)
+		return 1;
+	for (int i = 0; i < 6; i++)
+		if (ethernet[6 + i] != OUR_ADDRESS[i])
+			return 0;
+	return 1;
+}
+
 SEC("xdp")
 int port_receive(struct xdp_md *xdp)
 {
@@ -305,6 +319,8 @@ int port_receive(struct xdp_md *xdp)
 	__u32 *slot;
 	int worker;
 
+	if (data + ETH_HLEN > data_end || is_not_for_workers(data))
+		return XDP_PASS;
 	parse_packet(data, data_end, &packet);
 	if (packet.kind == NOT_IP)
 		return XDP_PASS;

@@ -181,11 +181,6 @@ impl FlowTable {
         self.entries.get(id).state.accepts_new_syn()
     }
 
-    /// Whether the backend has not sent anything yet.
-    pub fn is_unreplied(&self, id: FlowId) -> bool {
-        self.entries.counted(id, Direction::Reply).packets == 0
-    }
-
     /// The snapshot generation against which the flow's backend was last checked.
     #[inline]
     pub fn generation(&self, id: FlowId) -> u32 {

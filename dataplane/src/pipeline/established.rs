@@ -3,6 +3,9 @@ use crate::flow::{Direction, Hit};
 use crate::service::{Frontend, Lookup, Snapshot};
 use crate::wire::{Headers, IcmpAnswer, Protocol, Tuple, translate};
 
+/// A SYN that comes sooner after a connection's other packets is a late copy of its first.
+const STRAY_SYN_MS: u64 = 1_000;
+
 impl Pipeline {
     /// A packet of a known flow: count it, translate it, send it on.
     #[inline]
@@ -65,12 +68,17 @@ impl Pipeline {
     /// Whether the flow that a packet belongs to goes on. If not, it has been removed, and the
     /// packet opens a new one.
     #[inline]
-    pub(super) fn is_current(&mut self, hit: Hit, headers: &Headers, snapshot: &Snapshot) -> bool {
+    pub(super) fn is_current(
+        &mut self,
+        hit: Hit,
+        headers: &Headers,
+        context: &Context<'_>,
+    ) -> bool {
         let over = match headers.tuple.protocol {
-            Protocol::Tcp => headers.tcp_flags.syn() && self.is_reopened(hit, headers, snapshot),
+            Protocol::Tcp => headers.tcp_flags.syn() && self.is_reopened(hit, headers, context),
             Protocol::Udp => {
-                self.flows.generation(hit.id) != snapshot.generation
-                    && self.is_stranded(hit, headers, snapshot)
+                self.flows.generation(hit.id) != context.snapshot.generation
+                    && self.is_stranded(hit, headers, context.snapshot)
             }
         };
         if over {
@@ -80,13 +88,14 @@ impl Pipeline {
         !over
     }
 
-    /// A client's SYN opens a new connection if the old one is closing, or if the old one never
-    /// got an answer from a backend that is gone.
+    /// A client's SYN opens a new connection if the old one is closing, or if its backend is gone
+    /// and the client has forgotten it: it never had an answer, or it has been silent and begins
+    /// anew.
     ///
     /// When a backend answers a SYN on ports that were closed, that SYN did not come through the
     /// Service: the client has taken the port again, to reach the backend directly.
     #[cold]
-    fn is_reopened(&self, hit: Hit, headers: &Headers, snapshot: &Snapshot) -> bool {
+    fn is_reopened(&self, hit: Hit, headers: &Headers, context: &Context<'_>) -> bool {
         let answers = headers.tcp_flags.ack();
         if hit.direction == Direction::Reply {
             return answers && self.flows.accepts_new_syn(hit.id);
@@ -94,9 +103,13 @@ impl Pipeline {
         if answers {
             return false;
         }
-        self.flows.accepts_new_syn(hit.id)
-            || self.flows.is_unreplied(hit.id)
-                && !self.is_served(hit, headers, snapshot).unwrap_or(false)
+        if self.flows.accepts_new_syn(hit.id) {
+            return true;
+        }
+        let flow = self.flows.get(hit.id);
+        let quiet_ms = context.now_ms.saturating_sub(flow.last_packet_ms);
+        (flow.reply_packets == 0 || quiet_ms >= STRAY_SYN_MS)
+            && !self.is_served(hit, headers, context.snapshot).unwrap_or(false)
     }
 
     /// UDP has no end of its own: a flow whose backend is gone would talk to nobody as long as its

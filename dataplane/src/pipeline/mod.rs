@@ -3,7 +3,7 @@
 //!
 //! Stages of a packet, the fastest and most frequent first:
 //!
-//! 1. parse, hash, prefetch (the whole batch, before the first lookup)
+//! 1. prefetch packets, parse, hash, prefetch flows (the whole batch, before the first lookup)
 //! 2. flow lookup → translate → out (`established`)
 //! 3. Service lookup → Maglev pick → new flow → translate → out (`open`)
 //! 4. answers: TCP reset, ICMP error, echo reply (`answer`)
@@ -21,6 +21,7 @@ mod route;
 mod verdict;
 
 use arrayvec::ArrayVec;
+use prefetch_index::prefetch_index;
 
 use counters::Event;
 pub use counters::{COUNTERS, Counters};
@@ -125,6 +126,10 @@ impl Pipeline {
         verdicts: &mut ArrayVec<Verdict, BATCH>,
     ) {
         let mut stages = std::mem::take(&mut self.stages);
+        // The kernel wrote them on another core: a cache miss each, which parsing would wait for.
+        for packet in packets.iter() {
+            prefetch_index(&*packet.buffer, 0);
+        }
         for (packet, staged) in packets.iter_mut().zip(&mut stages) {
             self.stage(packet, staged);
         }
@@ -216,7 +221,7 @@ impl Pipeline {
             forget(fingerprints, counters, removed);
         });
         if let Some(hit) = hit
-            && self.is_current(hit, headers, context.snapshot)
+            && self.is_current(hit, headers, context)
         {
             return self.established(packet, headers, hit, context);
         }
@@ -233,6 +238,9 @@ impl Pipeline {
         let (destination, reason) = match &parsed {
             Parsed::IcmpError(error) => {
                 return self.icmp_error(packet, error, context);
+            }
+            Parsed::EchoRequest(echo) if context.snapshot.is_ours(&echo.source) => {
+                return Verdict::Drop(DropReason::SpoofedSource);
             }
             Parsed::EchoRequest(echo)
                 if context.snapshot.services.contains_address(&echo.destination) =>

@@ -44,6 +44,9 @@ impl Pipeline {
         if let Some(owner) = self.other_owner(packet, client) {
             return Verdict::HandOver(owner);
         }
+        if pick != Pick::NotAService && context.snapshot.is_ours(&tuple.source.address) {
+            return Verdict::Drop(DropReason::SpoofedSource);
+        }
         let backend = match pick {
             Pick::Backend(backend) => backend,
             Pick::Nobody => return self.reject(packet, headers, context),

@@ -66,6 +66,9 @@ drop_reasons! {
     LaterFragment = "drop_later_fragment",
     /// To a Service, with a transport that Services do not have.
     UnsupportedProtocol = "drop_unsupported_protocol",
+    /// A new flow whose client claims to be a Service or a stand-in address: its replies would come
+    /// round again.
+    SpoofedSource = "drop_spoofed_source",
     /// A TCP reset of a connection that nobody knows.
     UnknownReset = "drop_unknown_reset",
     /// On the host port, of no Service and of no connection that is known: handed to the kernel it

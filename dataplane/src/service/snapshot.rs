@@ -3,6 +3,14 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::{ForwardingTable, ServiceTable};
 use crate::wire::Address;
 
+impl Snapshot {
+    /// Whether packets to this address come to a worker: then nobody may claim to send from it.
+    pub fn is_ours(&self, address: &Address) -> bool {
+        self.services.contains_address(address)
+            || self.masquerade.for_family_of(address) == *address
+    }
+}
+
 /// How a translated packet gets into a local Pod.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Deliver {

@@ -237,13 +237,18 @@ impl Steering {
             .map_mut("SERVICE_ADDRESSES")
             .ok_or_else(|| missing_map("SERVICE_ADDRESSES"))?;
         let mut map: BpfHashMap<_, [u64; 2], u8> = map.try_into().map_err(failed)?;
-        for gone in self.service_addresses.difference(&wanted) {
-            map.remove(&[gone.high(), gone.low()]).map_err(failed)?;
+        // Entry by entry, so that what is known of the map stays true when it refuses one.
+        let gone: Vec<_> = self.service_addresses.difference(&wanted).copied().collect();
+        for address in gone {
+            map.remove(&[address.high(), address.low()]).map_err(failed)?;
+            self.service_addresses.remove(&address);
         }
-        for new in wanted.difference(&self.service_addresses) {
-            map.insert([new.high(), new.low()], 1, 0).map_err(failed)?;
+        for address in wanted {
+            if !self.service_addresses.contains(&address) {
+                map.insert([address.high(), address.low()], 1, 0).map_err(failed)?;
+                self.service_addresses.insert(address);
+            }
         }
-        self.service_addresses = wanted;
         Ok(())
     }
 

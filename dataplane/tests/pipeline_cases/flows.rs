@@ -80,6 +80,28 @@ fn an_established_connection_keeps_its_backend_whatever_comes_or_goes() {
 }
 
 #[test]
+fn a_client_that_forgot_its_connection_is_not_kept_from_the_service() {
+    let mut node = connected();
+    node.publish(ONLY_8);
+    node.now_ms += 60_000;
+    node.check("its backend is gone, too", SYN, SYN_TO_8);
+    assert_eq!(node.counter("flows_opened"), 2);
+}
+
+#[test]
+fn nobody_sends_from_a_service_or_a_stand_in_address() {
+    let mut node = Node::new(ONLY_7);
+    for (claim, packet) in [
+        ("the Service itself", "pod 11: tcp 10.96.0.10:80 > 10.96.0.10:80 S"),
+        ("another port of it", "pod 11: tcp 10.96.0.10:99 > 10.96.0.10:80 S"),
+        ("a stand-in", "pod 11: tcp 169.254.77.1:40000 > 10.96.0.10:80 S"),
+    ] {
+        node.check(claim, packet, "drop SpoofedSource");
+    }
+    assert_eq!(node.counter("flows_opened"), 0);
+}
+
+#[test]
 fn a_syn_opens_a_new_connection_when_the_old_one_is_over() {
     for (description, packets) in ENDINGS {
         let mut node = connected();
