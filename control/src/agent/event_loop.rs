@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use rtnetlink::Handle;
 use tokio::sync::mpsc;
 
 use super::AgentError;
@@ -7,6 +8,7 @@ use super::controller::Controller;
 use super::dataplane::Dataplane;
 use crate::admin::{self, Listener, Request, StatusView, SyncView};
 use crate::net::NetError;
+use crate::net::host_port::{self, HostPortOptions};
 use crate::net::watch::Watch;
 use crate::source::files::Files;
 use crate::source::watch::FileWatch;
@@ -22,6 +24,21 @@ pub(super) struct EventLoop<D> {
     pub(super) files: Files,
     pub(super) file_watch: FileWatch,
     pub(super) net_watch: Watch,
+    pub(super) routes: Routes,
+}
+
+/// The node's routes to the host port, which the kernel may take away.
+pub(super) struct Routes {
+    pub(super) handle: Handle,
+    pub(super) host_port: HostPortOptions,
+}
+
+impl Routes {
+    async fn restore(&self) {
+        if let Err(error) = host_port::restore_routes(&self.handle, &self.host_port).await {
+            tracing::warn!("the node's own processes may reach no Service: {error}");
+        }
+    }
 }
 
 impl<D: Dataplane> EventLoop<D> {
@@ -59,7 +76,10 @@ impl<D: Dataplane> EventLoop<D> {
                     self.controller.take_manifest(self.files.read());
                 }
                 seen = self.net_watch.changed() => match seen {
-                    Ok(neighbourhood) => self.controller.take_neighbourhood(neighbourhood),
+                    Ok(neighbourhood) => {
+                        self.controller.take_neighbourhood(neighbourhood);
+                        self.routes.restore().await;
+                    }
                     Err(error @ NetError::Closed) => return Err(error.into()),
                     Err(error) => {
                         tracing::warn!("{error}");

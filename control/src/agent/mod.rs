@@ -29,6 +29,7 @@ use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::Listener;
+use crate::net::address::default_source;
 use crate::net::host_port;
 use crate::net::netlink;
 use crate::net::sysctl;
@@ -38,7 +39,7 @@ use crate::source::watch::FileWatch;
 
 use controller::Controller;
 pub(crate) use error::AgentError;
-use event_loop::EventLoop;
+use event_loop::{EventLoop, Routes};
 pub(crate) use options::{AgentOptions, Poll, XdpPort};
 
 /// Runs an agent in the calling thread's network namespace until SIGTERM or SIGINT. Needs a
@@ -59,13 +60,16 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     let ports = options.xdp_ports.iter().map(|port| port.interface.clone()).collect();
     let net_watch = Watch::start(ports).await?;
     let handle = netlink::connect()?;
-    let host_port =
-        options.host_port(&net_watch.current().node_addresses, sysctl::new_links_have_ipv6());
+    // Of several addresses, the one that others know the node by.
+    let known_by = [true, false].into_iter().filter_map(default_source);
+    let addresses: Vec<_> = known_by.chain(net_watch.current().node_addresses.clone()).collect();
+    let host_port = options.host_port(&addresses, sysctl::new_links_have_ipv6());
     host_port::create(&handle, &host_port).await?;
+    let routes = Routes { handle: handle.clone(), host_port };
     let served = async {
         let engine = start_engine(&options)?;
         let controller = Controller::new(engine, options.settings(), options.policy());
-        let event_loop = EventLoop { controller, files, file_watch, net_watch };
+        let event_loop = EventLoop { controller, files, file_watch, net_watch, routes };
         let (ended, engine) = event_loop.run(&mut listener, stop.wait()).await;
         let stopped = engine.stop().map_err(AgentError::from);
         ended.and(stopped)

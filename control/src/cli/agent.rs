@@ -16,8 +16,8 @@ use crate::agent::{self, AgentOptions, Poll, XdpPort};
 use crate::model::one_of_each_family;
 use crate::net::host_port::{MAX_MTU, MIN_MTU};
 
-/// UMEM frames for each entry of a ring: enough for all four rings to be full.
-const FRAMES_PER_RING_ENTRY: u32 = 4;
+/// UMEM frames of a worker, in rings: all four of the host port's may be full.
+const HOST_PORT_RINGS: u32 = 4;
 
 #[derive(Args, Debug)]
 pub(super) struct AgentArgs {
@@ -141,6 +141,7 @@ impl AgentArgs {
                 masquerade.ipv6 = (*ip).into();
             }
         }
+        let ports = self.xdp_port.len() as u32;
         Ok(AgentOptions {
             manifests: self.manifests,
             socket: self.socket,
@@ -158,7 +159,8 @@ impl AgentArgs {
                 cores: self.cores.into_iter().flat_map(|Cores(cores)| cores).collect(),
                 poll: self.poll.into(),
                 ring_size_frames: self.ring_size_frames,
-                frames_per_worker: self.ring_size_frames.saturating_mul(FRAMES_PER_RING_ENTRY),
+                // Each XDP port keeps one more fill ring full.
+                frames_per_worker: self.ring_size_frames.saturating_mul(HOST_PORT_RINGS + ports),
                 flow_capacity: self.flow_capacity,
                 ..EngineConfig::default()
             },
@@ -222,7 +224,7 @@ mod tests {
         .expect("all is valid");
         assert_eq!(options.service_cidrs[0].to_string(), "10.0.0.0/24");
         assert_eq!(options.engine.cores, [0, 2, 3]);
-        assert_eq!(options.engine.frames_per_worker, 2048);
+        assert_eq!(options.engine.frames_per_worker, 3072);
         assert_eq!(options.engine.poll, PollMode::Busy);
         assert_eq!(options.deliver, Deliver::Kernel);
         let modes: Vec<_> = options.xdp_ports.iter().map(|port| port.mode).collect();

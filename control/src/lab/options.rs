@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(check(|_| {}).unwrap().node_ips, DEFAULT_NODE_IPS);
         for (found, expected) in [
             (check(|o| o.mtu = 3_499), "--mtu 3499: out of range, 1280 to 3498 bytes"),
-            (check(|o| o.workers = 0), "--workers 0: at least 1 is needed"),
+            (check(|o| o.workers = 0), "--workers 0: out of range, 1 to 64"),
             (
                 check(|o| o.pod_cidrs.push(cidr("10.0.0.0/8"))),
                 "--pod-cidr 10.244.0.0/24,10.0.0.0/8: give at most one CIDR of each family",

@@ -108,7 +108,7 @@ async fn pod_end(
             IpAddr::V4(_) => (IpNet::V4(ipnet::Ipv4Net::default()), GATEWAY_V4.into()),
             IpAddr::V6(_) => (IpNet::V6(ipnet::Ipv6Net::default()), GATEWAY_V6.into()),
         };
-        let via = Via { interface: &interface, gateway: Some(gateway), source: None };
+        let via = Via { interface: &interface, gateway: Some(gateway), source: None, mtu: None };
         address::add_route(handle, everywhere, via).await?;
     }
     Ok(())
@@ -129,7 +129,7 @@ async fn node_end(
         address::add(handle, &interface, GATEWAY_V6.into(), 64, Scope::Link).await?;
     }
     for ip in addresses {
-        let via = Via { interface: &interface, gateway: None, source: None };
+        let via = Via { interface: &interface, gateway: None, source: None, mtu: None };
         address::add_route(handle, IpNet::from(*ip), via).await?;
         // The first packet needs to wait for nobody.
         address::add_neighbour(handle, &interface, *ip, mac).await?;

@@ -1,13 +1,13 @@
 //! Addresses, routes and neighbour entries.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 
 use ipnet::IpNet;
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressScope,
 };
 use rtnetlink::packet_route::neighbour::NeighbourState;
-use rtnetlink::packet_route::route::{RouteMessage, RouteScope};
+use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteMetric, RouteScope};
 use rtnetlink::{Handle, RouteMessageBuilder};
 
 use super::error::{NetError, Result, io_error};
@@ -55,6 +55,18 @@ pub(crate) struct Via<'a> {
     pub(crate) gateway: Option<IpAddr>,
     /// The source address for packets of the node's own.
     pub(crate) source: Option<IpAddr>,
+    /// The longest packets of the node's own, in bytes; the interface's MTU if none is given.
+    pub(crate) mtu: Option<u32>,
+}
+
+/// The source address that the kernel gives to packets for anywhere else, if there is a way.
+pub(crate) fn default_source(ipv4: bool) -> Option<IpAddr> {
+    // Addresses for documentation (RFC 5737, RFC 3849): connecting sends nothing.
+    let (any, elsewhere) =
+        if ipv4 { ("0.0.0.0:0", "192.0.2.1:9") } else { ("[::]:0", "[2001:db8::1]:9") };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(elsewhere).ok()?;
+    socket.local_addr().ok().map(|address| address.ip())
 }
 
 /// Adds a route to the main table, or replaces the one to the same destination.
@@ -109,5 +121,9 @@ fn route(to: IpNet, via: Via<'_>) -> std::io::Result<RouteMessage> {
     if let Some(source) = via.source {
         builder = builder.pref_source(source).map_err(std::io::Error::other)?;
     }
-    Ok(builder.build())
+    let mut message = builder.build();
+    if let Some(mtu) = via.mtu {
+        message.attributes.push(RouteAttribute::Metrics(vec![RouteMetric::Mtu(mtu)]));
+    }
+    Ok(message)
 }

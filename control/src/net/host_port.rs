@@ -34,6 +34,8 @@ const KERNEL_END_MAC: Mac = [0x02, b'm', b'a', b'g', b'l', 1];
 pub(crate) const MAX_MTU: u32 = xsk::MAX_MTU as u32 - 8;
 /// The smallest MTU that carries IPv6, in bytes (RFC 8200, section 5).
 pub(crate) const MIN_MTU: u32 = 1_280;
+/// What links take unless somebody says otherwise, in bytes.
+const ETHERNET_MTU: u32 = 1_500;
 /// How long a dead agent's sockets may take to let go of the pair.
 const RELEASE: Duration = Duration::from_secs(2);
 
@@ -88,6 +90,16 @@ pub(crate) async fn remove(handle: &Handle) -> Result<bool> {
     Ok(first || second)
 }
 
+/// Puts the routes back that the kernel has taken away, as it does when the address goes that is
+/// their source. Those that are there stay.
+///
+/// # Errors
+/// [`NetError::NotOurAddress`] while that address is gone.
+pub(crate) async fn restore_routes(handle: &Handle, options: &HostPortOptions) -> Result<()> {
+    let interface = link::by_name(handle, KERNEL_END).await?;
+    add_routes(handle, &interface, options).await
+}
+
 async fn set_up(handle: &Handle, options: &HostPortOptions) -> Result<HostPort> {
     let [end, peer] = [(SOCKET_END, SOCKET_END_MAC), (KERNEL_END, KERNEL_END_MAC)]
         .map(|(name, mac)| VethEnd { name, mac: Some(mac), namespace: None });
@@ -103,23 +115,29 @@ async fn set_up(handle: &Handle, options: &HostPortOptions) -> Result<HostPort> 
         socket_end: link::by_name(handle, SOCKET_END).await?,
         kernel_end: link::by_name(handle, KERNEL_END).await?,
     };
-    add_routes(handle, &port, options).await?;
+    add_routes(handle, &port.kernel_end, options).await?;
     Ok(port)
 }
 
-async fn add_routes(handle: &Handle, port: &HostPort, options: &HostPortOptions) -> Result<()> {
-    let interface = &port.kernel_end;
+async fn add_routes(
+    handle: &Handle,
+    interface: &Interface,
+    options: &HostPortOptions,
+) -> Result<()> {
     for cidr in &options.service_cidrs {
         let source = options
             .node_addresses
             .iter()
             .copied()
             .find(|address| address.is_ipv4() == cidr.addr().is_ipv4());
-        let via = Via { interface, gateway: None, source };
+        // What the host port takes is more than most links behind it do: the node's own packets
+        // are to fit these.
+        let mtu = Some(ETHERNET_MTU.min(options.mtu));
+        let via = Via { interface, gateway: None, source, mtu };
         address::add_route(handle, *cidr, via).await?;
     }
     for masquerade in &options.masquerade_addresses {
-        let via = Via { interface, gateway: None, source: None };
+        let via = Via { interface, gateway: None, source: None, mtu: None };
         address::add_route(handle, IpNet::from(*masquerade), via).await?;
     }
     Ok(())

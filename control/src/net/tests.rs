@@ -172,7 +172,7 @@ fn the_watch_sees_a_pod_come_and_go() {
         link::add_veth(&handle, end, peer, 1, 1_500).await?;
         let interface = link::by_name(&handle, "mlptest").await?;
         link::set_up(&handle, &interface, true).await?;
-        let via = Via { interface: &interface, gateway: None, source: None };
+        let via = Via { interface: &interface, gateway: None, source: None, mtu: None };
         for text in ["10.244.0.7", "fd00:10:244::7"] {
             address::add_route(&handle, ip(text).into(), via).await?;
             address::add_neighbour(&handle, &interface, ip(text), mac).await?;
