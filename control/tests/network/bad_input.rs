@@ -23,7 +23,7 @@ fn complains(output: &Output, says: &[&str]) {
 
 /// Each with what its line must say besides the file.
 const MISTAKES: [(&str, &[&str]); 9] = [
-    ("{apiVersion: v1, kind: Service, metadata: {name: broken", &["line"]),
+    ("{apiVersion: v1, kind: Service, metadata: {name: broken", &["YAML"]),
     ("{apiVersion: v1, kind: Gizmo, metadata: {name: odd}}", &["Gizmo default/odd", "not known"]),
     (
         "{apiVersion: v1, kind: Service, metadata: {name: zero}, spec: {ports: [{port: 0}]}}",
@@ -125,7 +125,7 @@ fn a_lab_that_cannot_come_up() {
     let up = |args: &[&str]| maglane(["lab", "up", "-f"].iter().chain(args));
     complains(&up(&[good, "--mtu", "9000"]), &["--mtu 9000", "1280 to "]);
     complains(&up(&[good, "--workers", "0"]), &["--workers 0"]);
-    for (file, says) in [("/nonexistent.yaml", "No such file"), (broken, "line ")] {
+    for (file, says) in [("/nonexistent.yaml", "No such file"), (broken, "YAML")] {
         let output = up(&[file]);
         let said = stderr(&output);
         assert!(!output.status.success(), "{said}");

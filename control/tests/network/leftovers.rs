@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -54,12 +54,15 @@ fn namespaces() -> Vec<String> {
     names.filter(|name| name.starts_with("maglane-")).collect()
 }
 
-/// Command lines that speak of the lab's directory or run the program under test.
+/// Command lines that run the program under test.
 fn processes() -> Vec<String> {
-    let entries = fs::read_dir("/proc").expect("/proc");
-    let lines = entries.filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
-    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
-    lines.filter(|line| line.contains(" /run/maglane/lab/")).collect()
+    let program = Path::new(env!("CARGO_BIN_EXE_maglane")).canonicalize().expect("the program");
+    let entries = fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
+    let ours =
+        |process: &PathBuf| fs::read_link(process.join("exe")).is_ok_and(|exe| exe == program);
+    let lines = entries.map(|entry| entry.path()).filter(ours);
+    let lines = lines.filter_map(|process| fs::read(process.join("cmdline")).ok());
+    lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).collect()
 }
 
 #[test]
