@@ -24,6 +24,7 @@ mod crash;
 mod datagrams;
 mod distinct;
 mod http;
+mod idle;
 mod lab;
 mod leftovers;
 mod manifest;
