@@ -33,8 +33,8 @@ fn memory_must_fit() {
 }
 
 #[test]
-fn a_quarter_of_the_words_is_used_at_most() {
-    for (flows, buckets) in [(1, 1), (2, 1), (3, 2), (1_000, 512), (1_000_000, 1 << 19)] {
+fn an_eighth_of_the_words_is_used_at_most() {
+    for (flows, buckets) in [(1, 1), (2, 2), (3, 4), (1_000, 1_024), (1_000_000, 1 << 20)] {
         assert_eq!(Fingerprints::buckets_for(flows), buckets);
     }
 }

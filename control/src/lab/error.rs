@@ -8,7 +8,7 @@ use crate::admin::ClientError;
 use crate::net::NetError;
 
 /// Why a lab command cannot go on. What is wrong with one object is a
-/// [`Problem`](super::Problem), and does not stop the others.
+/// [`Problem`](crate::model::Problem), and does not stop the others.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LabError {
     /// Namespaces need privileges.
