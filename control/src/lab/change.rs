@@ -1,7 +1,8 @@
 //! Objects come, change and go: the work behind `up`, `apply` and `delete`.
 //!
 //! In this order, so that no packet is sent to a Pod that is not there: a Pod's network first, its
-//! object next, its processes last; and backwards when it goes. Between them the agent is told.
+//! object next, its processes then, and last the word that it is ready; and backwards when it goes.
+//! Between them the agent is told.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -106,23 +107,23 @@ impl<'a> Work<'a> {
         let copies = self.site.objects().display().to_string();
         for problem in problems {
             let (place, rest) = problem.split_once(": ").unwrap_or(("", &problem));
-            match self.manifests.get(place) {
-                Some(file) => {
-                    self.report.problems.push(Problem::new(rest).origin(file.clone()));
-                }
-                None if place.starts_with(&copies) => {}
-                None => self.report.problems.push(Problem::new(problem)),
+            let heard = match self.manifests.get(place) {
+                Some(file) => Problem::new(rest).origin(file.clone()),
+                None if place.starts_with(&copies) => continue,
+                None => Problem::new(&problem),
+            };
+            // It says so each time that it is told something.
+            if !self.report.problems.contains(&heard) {
+                self.report.problems.push(heard);
             }
         }
     }
 
-    /// Starts the processes of the Pods that are waiting, and waits for the ports they declare.
+    /// Starts the processes of the Pods that are waiting, and waits for the ports they declare. Only
+    /// then is the agent told that these Pods are ready: nobody is sent to a port that is not open.
     pub(super) fn start_processes(&mut self) -> Result<()> {
         let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.retain(|(id, _)| {
-            let containers = self.state.pods.get(&path(id)).map(|pod| pod.containers.iter());
-            containers.into_iter().flatten().any(|one| one.has_command && one.process.is_none())
-        });
+        waiting.retain(|(id, _)| self.is_to_start(id));
         if waiting.is_empty() {
             return Ok(());
         }
@@ -134,7 +135,20 @@ impl<'a> Work<'a> {
             let message = format!("nobody listens on port {}{ended}", missing.port);
             self.report.warnings.push(Problem::new(message).object(missing.container));
         }
+        for (id, _) in &waiting {
+            if let Some(pod) = self.stored.get(id) {
+                store(self.site, pod)?;
+            }
+        }
+        let problems = self.tell_agent()?;
+        self.hear(problems);
         Ok(())
+    }
+
+    /// Whether a Pod has processes that do not run yet.
+    fn is_to_start(&self, id: &ObjectId) -> bool {
+        let containers = self.state.pods.get(&path(id)).map(|pod| pod.containers.iter());
+        containers.into_iter().flatten().any(|one| one.has_command && one.process.is_none())
     }
 
     fn start_all(&mut self, waiting: &[(ObjectId, Arc<str>)]) -> Result<Vec<Expected>> {
@@ -211,7 +225,11 @@ impl<'a> Work<'a> {
             self.waiting.push((id.clone(), origin.clone()));
             self.make_pod(id, pod).map_err(|error| Problem::new(error).object(id))?;
         }
-        store(self.site, &object).map_err(|error| Problem::new(error).object(id))?;
+        let told = match &object {
+            Object::Pod(pod) if self.is_to_start(id) => Object::from(not_ready(pod)),
+            _ => object.clone(),
+        };
+        store(self.site, &told).map_err(|error| Problem::new(error).object(id))?;
         self.stored.insert(id.clone(), object);
         Ok(change)
     }
@@ -276,6 +294,16 @@ fn in_order(mut objects: Vec<Located>) -> Vec<Located> {
         (located.object.id().kind, !asks_for_address(&located.object))
     });
     objects
+}
+
+/// The Pod as long as its processes do not run.
+fn not_ready(pod: &Pod) -> Pod {
+    let mut pod = pod.clone();
+    let conditions = pod.status.get_or_insert_default().conditions.get_or_insert_default();
+    for condition in conditions.iter_mut().filter(|condition| condition.type_ == "Ready") {
+        condition.status = "False".to_owned();
+    }
+    pod
 }
 
 /// A Pod's or a Service's name in the lab's state: `namespace/name`.
