@@ -76,7 +76,9 @@ impl<'a> HostPort<'a> {
         let end = ["mtu", HOST_PORT_MTU, "numtxqueues", &queues, "numrxqueues", &queues];
         let mut add = lab.on_node();
         add.args(["ip", "link", "add", "mlg0"]).args(end);
-        add.args(["type", "veth", "peer", "name", "mlg1"]).args(end);
+        // An address of its own: one that begins as a message does would be taken for one.
+        let address = ["address", "02:6d:6c:67:00:01"];
+        add.args(["type", "veth", "peer", "name", "mlg1"]).args(address).args(end);
         run(&mut add, "")?;
         let host_port = Self(lab);
         for name in ["mlg0", "mlg1"] {
