@@ -6,8 +6,7 @@ use maglane_dataplane::flow::{
     Direction, FlowConfig, FlowId, FlowTable, NewFlow, Refused, RemovalReason, Removed, State,
     Timeouts,
 };
-use maglane_dataplane::wire::HashKeys;
-use maglane_dataplane::wire::{Address, Endpoint, Protocol, Tuple};
+use maglane_dataplane::wire::{Address, Endpoint, HashKeys, Protocol, Tuple};
 use proptest::prelude::*;
 
 const CAPACITY: u32 = 6;

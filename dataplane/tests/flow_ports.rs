@@ -4,8 +4,7 @@
 use std::collections::HashSet;
 
 use maglane_dataplane::flow::{FlowConfig, FlowTable, NewFlow};
-use maglane_dataplane::wire::HashKeys;
-use maglane_dataplane::wire::{Address, Endpoint, Protocol};
+use maglane_dataplane::wire::{Address, Endpoint, HashKeys, Protocol};
 use proptest::prelude::*;
 
 const ACK: u8 = 16;

@@ -3,8 +3,7 @@
 use maglane_dataplane::flow::{
     Direction, FlowConfig, FlowId, FlowTable, NewFlow, Refused, RemovalReason, State, Timeouts,
 };
-use maglane_dataplane::wire::HashKeys;
-use maglane_dataplane::wire::{Address, Endpoint, Protocol};
+use maglane_dataplane::wire::{Address, Endpoint, HashKeys, Protocol};
 
 const FIN: u8 = 1;
 const SYN: u8 = 2;

@@ -64,11 +64,9 @@ impl Pods {
 
     /// One line for each Pod that is not served.
     pub(crate) fn problems(&self) -> impl Iterator<Item = Problem> + '_ {
-        self.refused.iter().map(|refusal| Problem {
-            origin: format!("interface {}", refusal.interface).into(),
-            object: String::new(),
-            field: String::new(),
-            message: refusal.message.clone(),
+        self.refused.iter().map(|refusal| {
+            let origin = format!("interface {}", refusal.interface);
+            Problem::new(refusal.message.clone()).origin(origin)
         })
     }
 

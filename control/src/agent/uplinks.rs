@@ -38,12 +38,10 @@ impl Uplinks {
                     tracing::info!(interface = %uplink.name, "uplink attached");
                     self.attached.insert(uplink.index, uplink.name.clone());
                 }
-                Err(error) => self.refused.push(Problem {
-                    origin: format!("interface {}", uplink.name).into(),
-                    object: String::new(),
-                    field: String::new(),
-                    message: format!("cannot be attached: {error}"),
-                }),
+                Err(error) => {
+                    let problem = Problem::new(format!("cannot be attached: {error}"));
+                    self.refused.push(problem.origin(format!("interface {}", uplink.name)));
+                }
             }
         }
     }

@@ -10,8 +10,7 @@ use maglane_dataplane::pipeline::{BATCH, Ingress, Packet, Pipeline, PipelineConf
 use maglane_dataplane::service::{
     Backend, ForwardingTable, Frontend, NextHop, Service, ServiceTable, Snapshot,
 };
-use maglane_dataplane::wire::HashKeys;
-use maglane_dataplane::wire::{Endpoint, Protocol};
+use maglane_dataplane::wire::{Endpoint, HashKeys, Protocol};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};

@@ -1,4 +1,4 @@
-use crate::wire::{Protocol, Tuple};
+use crate::wire::{HashKeys, Protocol, Tuple};
 
 use super::config::{FlowConfig, FlowConfigError};
 use super::deadline::Deadlines;
@@ -7,7 +7,6 @@ use super::eviction::EvictionLists;
 use super::index::{Index, Slot};
 use super::key::{Direction, FlowId, Hit, NewFlow};
 use super::state::State;
-use crate::wire::HashKeys;
 
 /// The flows of one worker: one writer, a fixed number of places, no allocation after
 /// [`FlowTable::new`].

@@ -1,8 +1,7 @@
 use super::{Context, DropReason, Event, Origin, Packet, Pipeline, Verdict, forget};
 use crate::flow::{Direction, NewFlow, Refused};
 use crate::service::{Frontend, Lookup, NextHop, Snapshot};
-use crate::wire::HashKeys;
-use crate::wire::{Endpoint, Headers, Protocol, Tuple, WayIn};
+use crate::wire::{Endpoint, HashKeys, Headers, Protocol, Tuple, WayIn};
 
 /// Who is to answer a new flow.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 use hashbrown::HashTable;
 
-use crate::wire::HashKeys;
-use crate::wire::{Address, MacAddress};
+use crate::wire::{Address, HashKeys, MacAddress};
 
 /// How a packet reaches an address from this node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

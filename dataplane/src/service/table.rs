@@ -3,8 +3,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 use crate::maglev::{Maglev, table_size};
-use crate::wire::HashKeys;
-use crate::wire::{Address, Endpoint, Protocol};
+use crate::wire::{Address, Endpoint, HashKeys, Protocol};
 
 /// What a client sends to: a Service's address, port and protocol.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

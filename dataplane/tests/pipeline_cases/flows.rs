@@ -1,8 +1,7 @@
 //! When a flow begins, which backend it keeps, and when it ends.
 
 use maglane_dataplane::service::Lookup;
-use maglane_dataplane::wire::HashKeys;
-use maglane_dataplane::wire::{Protocol, Tuple};
+use maglane_dataplane::wire::{HashKeys, Protocol, Tuple};
 
 use crate::node::{Node, Services, Setup, arrive, endpoint, frontend_of};
 use crate::text;

@@ -26,8 +26,7 @@ use maglane_dataplane::pipeline::{
 use maglane_dataplane::service::{
     Backend, Deliver, ForwardingTable, Frontend, NextHop, Service, ServiceTable, Snapshot,
 };
-use maglane_dataplane::wire::HashKeys;
-use maglane_dataplane::wire::{Endpoint, MacAddress, Protocol};
+use maglane_dataplane::wire::{Endpoint, HashKeys, MacAddress, Protocol};
 
 use crate::text;
 
