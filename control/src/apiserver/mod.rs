@@ -1,0 +1,12 @@
+//! A small Kubernetes API server, for one machine: enough of the real one that unmodified clients
+//! work with it.
+//!
+//! | module | what | knows |
+//! |---|---|---|
+//! | [`resource`] | what there is to know of a kind: names, scope, fields, columns, rules | no I/O |
+//! | [`kinds`] | the kinds that are served, each with its defaults and its rules | `resource` |
+//! | [`status`] | refusals in the API's own words | `resource` |
+
+pub(crate) mod kinds;
+pub(crate) mod resource;
+pub(crate) mod status;
