@@ -23,6 +23,8 @@ pub(crate) struct Resource {
     pub(crate) categories: &'static [&'static str],
     /// Whether objects live in namespaces.
     pub(crate) namespaced: bool,
+    /// What its objects may be called.
+    pub(crate) names: Names,
     /// What stands under an object's URL.
     pub(crate) subresources: &'static [Subresource],
     /// Reads JSON as this kind, and gives it back as the typed object writes it: what the kind does
@@ -45,8 +47,21 @@ pub(crate) struct Resource {
     /// Fields that can be selected by, beside `metadata.name` and `metadata.namespace`; dots between
     /// the names.
     pub(crate) selectable_fields: &'static [&'static str],
-    /// Columns of a Table, after `Name`.
+    /// Columns of a Table, all of them: Events do not begin with `Name`.
     pub(crate) columns: &'static [Column],
+}
+
+/// What objects of a kind may be called (k8s.io/apimachinery/pkg/api/validation/generic.go).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Names {
+    /// `NameIsDNSSubdomain`: RFC 1123, dots allowed, up to 253 characters. Most kinds.
+    Subdomain,
+    /// `NameIsDNSLabel`: RFC 1123, up to 63 characters.
+    Label,
+    /// `NameIsDNS1035Label`: as [`Self::Label`], and begins with a letter.
+    Label1035,
+    /// `path.ValidatePathSegmentName`: anything that can stand in a URL.
+    PathSegment,
 }
 
 /// What stands under an object's URL.

@@ -3,6 +3,7 @@
 mod document;
 pub(crate) mod files;
 pub(crate) mod manifest;
+pub(crate) mod typed;
 pub(crate) mod watch;
 
 #[cfg(test)]
