@@ -5,8 +5,10 @@
 //! |---|---|---|
 //! | [`resource`] | what there is to know of a kind: names, scope, fields, columns, rules | no I/O |
 //! | [`kinds`] | the kinds that are served, each with its defaults and its rules | `resource` |
+//! | [`pods`] | what is asked of whoever runs the Pods | `status` |
 //! | [`status`] | refusals in the API's own words | `resource` |
 
 pub(crate) mod kinds;
+pub(crate) mod pods;
 pub(crate) mod resource;
 pub(crate) mod status;
