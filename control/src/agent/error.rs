@@ -33,6 +33,9 @@ pub(crate) enum AgentError {
         /// The system's answer.
         cause: io::Error,
     },
+    /// The source is not followed yet.
+    #[error("API servers are not followed yet: give --manifests")]
+    Source,
     /// Changes of manifests would go unnoticed.
     #[error(transparent)]
     Watch(#[from] WatchError),

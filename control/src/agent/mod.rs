@@ -40,7 +40,7 @@ use crate::source::watch::FileWatch;
 use controller::Controller;
 pub(crate) use error::AgentError;
 use event_loop::{EventLoop, Routes};
-pub(crate) use options::{AgentOptions, Poll, XdpPort};
+pub(crate) use options::{AgentOptions, Poll, SourceOptions, StandaloneOptions, XdpPort};
 
 /// Runs an agent in the calling thread's network namespace until SIGTERM or SIGINT. Needs a
 /// current-thread runtime.
@@ -54,7 +54,10 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     exclusive::check_privileges()?;
     let _alone = exclusive::only_agent_here()?;
     let mut listener = Listener::bind(&options.socket)?;
-    let files = Files::new(options.manifests.clone());
+    let SourceOptions::Manifests(paths) = &options.source else {
+        return Err(AgentError::Source);
+    };
+    let files = Files::new(paths.clone());
     files.check().map_err(|(path, cause)| AgentError::Manifests { path, cause })?;
     let file_watch = FileWatch::start(files.paths())?;
     let ports = options.xdp_ports.iter().map(|port| port.interface.clone()).collect();

@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use super::controller::Policy;
 use crate::model::{Settings, is_link_local};
 use crate::net::host_port::HostPortOptions;
+use crate::source::cluster::ClusterOptions;
 
 /// All that an agent is told at start.
 #[derive(Clone, Debug)]
 pub(crate) struct AgentOptions {
-    /// Files and directories.
-    pub(crate) manifests: Vec<PathBuf>,
+    /// Where Services and endpoints come from.
+    pub(crate) source: SourceOptions,
     /// Where to listen for requests.
     pub(crate) socket: PathBuf,
     /// Where virtual IPs come from.
@@ -32,6 +33,34 @@ pub(crate) struct AgentOptions {
     pub(crate) mtu: u32,
     /// Limits of the dataplane.
     pub(crate) engine: EngineConfig,
+}
+
+/// Where Services and endpoints come from.
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "the API server is being put together")]
+pub(crate) enum SourceOptions {
+    /// Files and directories.
+    Manifests(Vec<PathBuf>),
+    /// An API server.
+    Cluster(ClusterOptions),
+    /// An API server of the agent's own.
+    Standalone(StandaloneOptions),
+}
+
+/// An API server in the agent's own process.
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "the API server is being put together")]
+pub(crate) struct StandaloneOptions {
+    /// Objects, certificates, the kubeconfig.
+    pub(crate) data_dir: PathBuf,
+    /// Where to listen, unless the process was passed a socket.
+    pub(crate) listen: SocketAddr,
+    /// Of this machine, which is the cluster's node.
+    pub(crate) node_name: String,
+    /// As in [`ClusterOptions`].
+    pub(crate) service_proxy_name: Option<String>,
+    /// The node is a lab's: Pods that are bound to it are to be started.
+    pub(crate) lab: bool,
 }
 
 /// How workers wait for packets, as people choose it.
@@ -116,7 +145,7 @@ mod tests {
     fn node_addresses_are_found_out_family_by_family() {
         let ip = |text: &str| text.parse::<IpAddr>().expect("an IP address");
         let options = AgentOptions {
-            manifests: Vec::new(),
+            source: SourceOptions::Manifests(Vec::new()),
             socket: PathBuf::new(),
             service_cidrs: vec!["10.96.0.0/12", "fd00:10::/112"]
                 .into_iter()

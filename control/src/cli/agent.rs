@@ -11,6 +11,7 @@ use maglane_dataplane::service::{Deliver, Masquerade};
 use tracing_subscriber::EnvFilter;
 
 use super::block_on;
+use super::source::SourceArgs;
 use crate::admin::AGENT_SOCKET;
 use crate::agent::{self, AgentOptions, Poll, XdpPort};
 use crate::model::one_of_each_family;
@@ -21,9 +22,8 @@ const HOST_PORT_RINGS: u32 = 4;
 
 #[derive(Args, Debug)]
 pub(super) struct AgentArgs {
-    /// A file or directory of manifests, followed as it changes; `-` reads standard input once
-    #[arg(long, required = true, num_args = 1.., value_name = "FILE|DIR")]
-    manifests: Vec<PathBuf>,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Where `maglane status` and others ask
     #[arg(long, value_name = "PATH", default_value = AGENT_SOCKET)]
     socket: PathBuf,
@@ -143,7 +143,7 @@ impl AgentArgs {
         }
         let ports = self.xdp_port.len() as u32;
         Ok(AgentOptions {
-            manifests: self.manifests,
+            source: self.source.options()?,
             socket: self.socket,
             service_cidrs: self.service_cidr.iter().map(IpNet::trunc).collect(),
             node_ips: self.node_ip,
@@ -174,6 +174,7 @@ mod tests {
     use maglane_dataplane::engine::PollMode;
 
     use super::*;
+    use crate::agent::SourceOptions;
     use crate::cli::{Cli, Command};
 
     fn options(args: &[&str]) -> anyhow::Result<AgentOptions> {
@@ -187,7 +188,8 @@ mod tests {
     #[test]
     fn defaults() {
         let options = options(&[]).expect("nothing more is needed");
-        assert_eq!(options.manifests, [PathBuf::from("dir")]);
+        let SourceOptions::Manifests(paths) = &options.source else { panic!("{options:?}") };
+        assert_eq!(*paths, [PathBuf::from("dir")]);
         assert_eq!(options.socket, PathBuf::from("/run/maglane/agent.sock"));
         assert_eq!(options.engine, EngineConfig::default());
         assert_eq!(options.mtu, MAX_MTU);

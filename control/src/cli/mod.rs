@@ -5,6 +5,7 @@ mod flows;
 mod lab;
 mod output;
 mod services;
+mod source;
 mod status;
 
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Serve the Services of manifests on this node
+    /// Serve the Services of a cluster, of manifests, or of an API of its own on this node
     Agent(Box<agent::AgentArgs>),
     /// What the agent does: workers, ports, counters, problems
     Status(status::StatusArgs),
