@@ -7,8 +7,12 @@
 //! | [`kinds`] | the kinds that are served, each with its defaults and its rules | `resource` |
 //! | [`pods`] | what is asked of whoever runs the Pods | `status` |
 //! | [`status`] | refusals in the API's own words | `resource` |
+//! | [`store`] | objects on disk | files |
+//! | [`registry`] | create, read, watch, change and delete objects | `kinds`, `store` |
 
 pub(crate) mod kinds;
 pub(crate) mod pods;
+pub(crate) mod registry;
 pub(crate) mod resource;
 pub(crate) mod status;
+pub(crate) mod store;
