@@ -6,7 +6,7 @@ use super::problem::Reporter;
 
 /// Reads an IP address as Kubernetes does: blanks around it and leading zeros in IPv4 (which are
 /// decimal) are accepted, `::ffff:a.b.c.d` is IPv4.
-pub(super) fn parse_ip(text: &str) -> Option<IpAddr> {
+pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Some(ip.to_canonical());

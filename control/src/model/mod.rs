@@ -22,7 +22,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use address::{is_link_local, one_of_each_family};
+pub(crate) use address::{is_link_local, one_of_each_family, parse_ip};
 #[cfg(test)]
 pub(crate) use info::{BackendInfo, PortInfo};
 pub(crate) use info::{BackendState, ServiceInfo, protocol_name};

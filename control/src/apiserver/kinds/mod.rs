@@ -1,5 +1,6 @@
 //! The kinds that are served: one file each.
 
+pub(crate) mod checks;
 mod config_map;
 mod daemon_set;
 mod decoding;
@@ -8,6 +9,7 @@ mod endpoint_slice;
 mod endpoints;
 mod event;
 mod lease;
+pub(crate) mod merge_keys;
 mod namespace;
 mod node;
 mod pod;
