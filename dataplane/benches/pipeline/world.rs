@@ -11,6 +11,7 @@ use maglane_dataplane::service::{
     Backend, ForwardingTable, Frontend, NextHop, Service, ServiceTable, Snapshot,
 };
 use maglane_dataplane::wire::{Endpoint, HashKeys, Protocol};
+use maglane_dataplane::xsk::prefer_huge_pages;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -51,6 +52,7 @@ impl World {
         let keys = HashKeys::new(random.random());
         let table =
             FlowTable::new(FlowConfig { capacity_flows, ..FlowConfig::default() }, keys).unwrap();
+        prefer_huge_pages(table.memory());
         let buckets = Fingerprints::buckets_for(capacity_flows);
         let words: Vec<AtomicU64> = (0..buckets * 8).map(|_| AtomicU64::new(0)).collect();
         let fingerprints = Fingerprints::new(Arc::new(words), 0, buckets).unwrap();

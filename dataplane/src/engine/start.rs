@@ -13,7 +13,9 @@ use crate::service::Snapshot;
 use crate::steer::{Steering, SteeringConfig, disable_transmit_offloads};
 use crate::wire::HashKeys;
 use crate::worker::{Bound, Command, Mailbox, Worker};
-use crate::xsk::{CopyMode, FramePool, FramePoolConfig, MAX_MTU, PortQueueConfig, XskError};
+use crate::xsk::{
+    CopyMode, FramePool, FramePoolConfig, MAX_MTU, PortQueueConfig, XskError, prefer_huge_pages,
+};
 
 /// The host port's slot among the sockets of the steering programs.
 const HOST_PORT_SLOT: u32 = 0;
@@ -67,6 +69,7 @@ impl Engine {
                 FlowConfig { capacity_flows: config.flow_capacity, timeouts: config.timeouts },
                 keys,
             )?;
+            prefer_huge_pages(flows.memory());
             let fingerprints =
                 Fingerprints::new(memory.clone(), number as u32, buckets_per_worker)?;
             let pipeline_config = PipelineConfig {

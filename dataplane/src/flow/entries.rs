@@ -7,6 +7,8 @@
 //! Endpoints stand in the order client, service, backend, translated: a direction's tuple then
 //! starts at `2 * direction`, and what it becomes ends at `3 - 2 * direction`, with no branch.
 
+use std::ops::Range;
+
 use prefetch_index::prefetch_index;
 
 use crate::wire::{Address, Endpoint, Protocol, Tuple};
@@ -86,6 +88,11 @@ impl Entries {
             entries: vec![VACANT; capacity_flows as usize].into(),
             uppers: vec![Upper::default(); capacity_flows as usize].into(),
         }
+    }
+
+    pub(super) fn memory(&self) -> [Range<*const u8>; 2] {
+        let (entries, uppers) = (self.entries.as_ptr_range(), self.uppers.as_ptr_range());
+        [entries.start.cast()..entries.end.cast(), uppers.start.cast()..uppers.end.cast()]
     }
 
     pub(super) fn capacity(&self) -> u32 {

@@ -6,6 +6,8 @@
 //! first counts how many of its own live elsewhere. While that count is zero, as it is for nearly
 //! all, a hit and a miss both cost one line.
 
+use std::ops::Range;
+
 use prefetch_index::prefetch_index;
 
 use super::config::MAX_CAPACITY_FLOWS;
@@ -139,6 +141,11 @@ impl Index {
     pub(super) fn new(capacity_flows: u32) -> Self {
         let buckets = (capacity_flows as usize).div_ceil(FLOWS_PER_BUCKET).next_power_of_two();
         Self { buckets: vec![Bucket::default(); buckets].into_boxed_slice(), mask: buckets - 1 }
+    }
+
+    pub(super) fn memory(&self) -> Range<*const u8> {
+        let Range { start, end } = self.buckets.as_ptr_range();
+        start.cast()..end.cast()
     }
 
     #[inline]

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use crate::wire::{HashKeys, Protocol, Tuple};
 
 use super::config::{FlowConfig, FlowConfigError};
@@ -98,6 +100,11 @@ impl FlowTable {
     /// How many flows fit.
     pub fn capacity(&self) -> u32 {
         self.entries.capacity()
+    }
+
+    /// Where the tables that packets read stand in memory.
+    pub fn memory(&self) -> impl Iterator<Item = Range<*const u8>> {
+        self.entries.memory().into_iter().chain([self.index.memory()])
     }
 
     /// Asks the processor for what [`Self::prefetch_entry`] will read.
