@@ -9,6 +9,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use prefetch_index::prefetch_index;
+
 const WORDS_PER_BUCKET: usize = 8;
 /// With capacity reached, an eighth of the words is used: about one flow in ten thousand million
 /// finds both of its buckets full. (Two a bucket refused one in a million, and the client's next
@@ -84,6 +86,14 @@ impl Fingerprints {
             return Err(FingerprintsError::TooSmall { worker, have_words, need_words });
         }
         Ok(Self { memory, first_word, mask: buckets_per_worker - 1 })
+    }
+
+    /// Asks the processor for the first bucket that [`Self::insert`] will read.
+    #[inline]
+    pub fn prefetch(&self, reply_hash: u64) {
+        let bucket = fingerprint(reply_hash) as u32 & self.mask;
+        let memory = (*self.memory).as_ref();
+        prefetch_index(memory, self.first_word + bucket as usize * WORDS_PER_BUCKET);
     }
 
     /// Publishes a flow's reply hash. A hash that is there already is entered once more.

@@ -137,9 +137,7 @@ impl Pipeline {
             if let Next::Transport = staged.next {
                 self.flows.prefetch_entry(staged.hash);
                 if staged.headers.tcp_flags.is_opening() {
-                    // Five places in memory, each known only when the one before is there: the
-                    // packets of a batch wait for theirs together, not one after the other.
-                    std::hint::black_box(open::pick(&staged.headers.tuple, snapshot));
+                    self.prefetch_opening(&staged.headers.tuple, snapshot);
                 }
             }
         }

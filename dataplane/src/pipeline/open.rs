@@ -29,6 +29,19 @@ pub(super) fn pick(tuple: &Tuple, snapshot: &Snapshot) -> Pick {
 }
 
 impl Pipeline {
+    /// Has the processor fetch what a new flow will need. The Service, its table, the backend and
+    /// the reply's buckets are each known only when the one before is there: the packets of a batch
+    /// wait for theirs together, not one after the other.
+    pub(super) fn prefetch_opening(&self, tuple: &Tuple, snapshot: &Snapshot) {
+        if let Pick::Backend(backend) = pick(tuple, snapshot) {
+            // As it will be unless the client is masqueraded, which is rare.
+            let reply = Tuple { destination: backend, ..*tuple }.reversed();
+            let reply_hash = self.flows.keys().tuple(&reply);
+            self.flows.prefetch_bucket(reply_hash);
+            self.fingerprints.prefetch(reply_hash);
+        }
+    }
+
     /// A packet of no known flow: the first of a new one, if it is for a Service.
     #[cold]
     pub(super) fn open(
