@@ -1,9 +1,9 @@
 //! The flow table against a plain map that does everything the slow way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use maglane_dataplane::flow::{
-    Direction, FlowConfig, FlowId, FlowTable, NewFlow, Refused, RemovalReason, Removed, State,
+    Direction, FlowConfig, FlowId, FlowTable, Hit, NewFlow, Refused, RemovalReason, Removed, State,
     Timeouts,
 };
 use maglane_dataplane::wire::{Address, Endpoint, HashKeys, Protocol, Tuple};
@@ -88,6 +88,8 @@ struct Known {
 struct Model {
     table: FlowTable,
     known: BTreeMap<u32, Known>,
+    /// Where each flow was when it was last asked for.
+    likely: HashMap<(u32, Direction), Option<Hit>>,
     now_ms: u64,
     operations: usize,
 }
@@ -96,7 +98,7 @@ impl Model {
     fn new() -> Self {
         let config = FlowConfig { capacity_flows: CAPACITY, timeouts: Timeouts::default() };
         let table = FlowTable::new(config, HashKeys::PUBLIC).expect("valid");
-        Self { table, known: BTreeMap::new(), now_ms: 0, operations: 0 }
+        Self { table, known: BTreeMap::new(), likely: HashMap::new(), now_ms: 0, operations: 0 }
     }
 
     /// Removes from the model what the table has removed, if it was right to do so.
@@ -184,9 +186,13 @@ impl Model {
         let tuple = tuple(&flow(number), direction);
         let hash = HashKeys::PUBLIC.tuple(&tuple);
         self.table.prefetch_bucket(hash);
-        self.table.prefetch_entry(hash);
+        // Where the flow is now, or where it was when this was last asked for.
+        let likely = self.table.prefetch_entry(hash);
+        let likely = self.likely.insert((number, direction), likely).unwrap_or(likely);
+        let confirmed = likely.and_then(|likely| self.table.confirm(likely, &tuple, self.now_ms));
         let mut removed = vec![];
         let hit = self.table.lookup(&tuple, hash, self.now_ms, |flow| removed.push(*flow));
+        assert!(confirmed.is_none() || confirmed == hit, "a flow that has left");
         self.forget(&removed);
         let same = |known: &&mut Known| self::tuple(&known.new, direction) == tuple;
         let known = self.known.values_mut().find(same);

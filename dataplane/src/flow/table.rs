@@ -113,13 +113,25 @@ impl FlowTable {
         self.index.prefetch(hash);
     }
 
-    /// Asks the processor for what [`Self::lookup`] will read.
+    /// Asks the processor for what [`Self::lookup`] will read, and returns the flow that it will
+    /// most likely find.
     #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
-        self.index.find(hash, |slot| {
+    pub fn prefetch_entry(&self, hash: u64) -> Option<Hit> {
+        let slot = self.index.find(hash, |slot| {
             self.entries.prefetch(slot.id(), slot.is_wide());
             true
-        });
+        })?;
+        Some(Hit { id: slot.id(), direction: slot.direction() })
+    }
+
+    /// Finds the flow that a packet with this tuple belongs to, if it is `likely`: then neither the
+    /// tuple's hash nor the index are needed. `None` says nothing: look it up.
+    #[inline]
+    pub fn confirm(&self, likely: Hit, tuple: &Tuple, now_ms: u64) -> Option<Hit> {
+        let is_it = self.entries.tuple(likely.id, likely.direction) == *tuple
+            // Never true of a place whose flow has left.
+            && now_ms < self.entries.get(likely.id).expires_ms;
+        is_it.then_some(likely)
     }
 
     /// Finds the flow that a packet with this tuple belongs to. `hash` is
@@ -286,6 +298,7 @@ impl FlowTable {
             self.index.remove(forward_hash, Slot::new(id, Direction::Forward, is_wide));
             self.index.remove(reply_hash, Slot::new(id, Direction::Reply, is_wide));
             self.deadlines.disarm(id);
+            self.entries.get_mut(id).expires_ms = 0;
             self.eviction.change_class(id, class, None);
             self.eviction.give_vacant(id);
             self.len -= 1;

@@ -28,7 +28,7 @@ pub use counters::{COUNTERS, Counters};
 pub use packet::{BATCH, Ingress, Packet};
 pub use verdict::{DropReason, Verdict, Via};
 
-use crate::flow::{Fingerprints, FlowTable, RemovalReason, Removed};
+use crate::flow::{Fingerprints, FlowTable, Hit, RemovalReason, Removed};
 use crate::service::Snapshot;
 use crate::wire::{
     Endpoint, Headers, Parsed, WayIn, finish_checksum, parse, parse_transport, read_message,
@@ -79,6 +79,8 @@ struct Context<'a> {
 struct Staged {
     headers: Headers,
     hash: u64,
+    /// The flow whose place in memory was asked for.
+    likely: Option<Hit>,
     origin: Origin,
     next: Next,
 }
@@ -98,6 +100,7 @@ impl Staged {
     const EMPTY: Self = Self {
         headers: Headers::UNREAD,
         hash: 0,
+        likely: None,
         origin: Origin::Port(0),
         next: Next::Decided(Verdict::Drop(DropReason::NotIp)),
     };
@@ -133,9 +136,9 @@ impl Pipeline {
         for (packet, staged) in packets.iter_mut().zip(&mut stages) {
             self.stage(packet, staged);
         }
-        for staged in stages.iter().take(packets.len()) {
+        for staged in stages.iter_mut().take(packets.len()) {
             if let Next::Transport = staged.next {
-                self.flows.prefetch_entry(staged.hash);
+                staged.likely = self.flows.prefetch_entry(staged.hash);
                 if staged.headers.tcp_flags.is_opening() {
                     self.prefetch_opening(&staged.headers.tuple, snapshot);
                 }
@@ -144,7 +147,7 @@ impl Pipeline {
         for (packet, staged) in packets.iter_mut().zip(&stages) {
             let context = Context { origin: staged.origin, snapshot, now_ms };
             let verdict = match staged.next {
-                Next::Transport => self.transport(packet, &staged.headers, staged.hash, &context),
+                Next::Transport => self.transport(packet, staged, &context),
                 Next::Other => self.other(packet, &context),
                 Next::Decided(verdict) => verdict,
             };
@@ -210,13 +213,15 @@ impl Pipeline {
     fn transport(
         &mut self,
         packet: &mut Packet<'_>,
-        headers: &Headers,
-        hash: u64,
+        Staged { headers, hash, likely, .. }: &Staged,
         context: &Context<'_>,
     ) -> Verdict {
         let Self { flows, fingerprints, counters, .. } = self;
-        let hit = flows.lookup(&headers.tuple, hash, context.now_ms, |removed| {
-            forget(fingerprints, counters, removed);
+        let confirmed = likely.and_then(|hit| flows.confirm(hit, &headers.tuple, context.now_ms));
+        let hit = confirmed.or_else(|| {
+            flows.lookup(&headers.tuple, *hash, context.now_ms, |removed| {
+                forget(fingerprints, counters, removed);
+            })
         });
         if let Some(hit) = hit
             && self.is_current(hit, headers, context)
