@@ -58,6 +58,14 @@ impl Refusal {
         Self::new(403, "Forbidden", message).about(resource, name)
     }
 
+    /// 500: it is not the client's fault.
+    pub(crate) fn internal(message: &str) -> Self {
+        Self {
+            details: json!({"causes": [{"message": message}]}),
+            ..Self::new(500, "InternalError", format!("Internal error occurred: {message}"))
+        }
+    }
+
     /// 422: fields are wrong, all of them named.
     pub(crate) fn invalid(resource: &Resource, name: &str, errors: &[FieldError]) -> Self {
         let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();

@@ -2,10 +2,12 @@
 //! comes back.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+use crate::apiserver::service_ips::range::{address, static_band, usable};
 
 type ByOwner = BTreeMap<String, Vec<IpAddr>>;
 
@@ -134,35 +136,6 @@ impl From<ByOwner> for Allocation {
 impl From<Allocation> for ByOwner {
     fn from(allocation: Allocation) -> Self {
         allocation.held
-    }
-}
-
-/// First and last address that a machine can have: neither the network's own (in IPv6 the
-/// routers' anycast address) nor, in IPv4, the broadcast address.
-fn usable(cidr: IpNet) -> Option<(u128, u128)> {
-    let bits = |ip: IpAddr| match ip {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits(),
-    };
-    let (first, last) = (bits(cidr.network()), bits(cidr.broadcast()));
-    let single = cidr.prefix_len() + 1 >= cidr.max_prefix_len();
-    let (first, last) = match cidr {
-        _ if single => (first, last),
-        IpNet::V4(_) => (first + 1, last - 1),
-        IpNet::V6(_) => (first + 1, last),
-    };
-    (first <= last).then_some((first, last))
-}
-
-/// How many addresses from the start people choose from: a sixteenth, 16 to 256 (KEP-3070).
-fn static_band(size: u128) -> u128 {
-    if size < 16 { 0 } else { (size / 16).clamp(16, 256).min(size - 1) }
-}
-
-fn address(cidr: IpNet, bits: u128) -> IpAddr {
-    match cidr {
-        IpNet::V4(_) => Ipv4Addr::from_bits(bits as u32).into(),
-        IpNet::V6(_) => Ipv6Addr::from_bits(bits).into(),
     }
 }
 

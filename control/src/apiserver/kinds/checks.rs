@@ -123,7 +123,8 @@ pub(crate) fn port_name(text: &str) -> Vec<String> {
         (text.starts_with('-') || text.ends_with('-'), "must not begin or end with a hyphen"),
     ]
     .into_iter()
-    .filter_map(|(wrong, message)| wrong.then(|| message.to_owned()))
+    .filter(|(wrong, _)| *wrong)
+    .map(|(_, message)| message.to_owned())
     .collect()
 }
 

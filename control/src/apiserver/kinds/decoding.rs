@@ -51,6 +51,23 @@ fn decode<T: DeserializeOwned + Serialize>(value: Value) -> Result<Decoded, Deco
     Ok(Decoded { object, unknown })
 }
 
+/// An object as its type; what was decoded once can be read again.
+pub(crate) fn read<T: DeserializeOwned + Default>(object: &Value) -> T {
+    T::deserialize(object).unwrap_or_default()
+}
+
+/// Changes an object as its type.
+pub(crate) fn change<T>(object: &mut Value, change: impl FnOnce(&mut T))
+where
+    T: DeserializeOwned + Serialize,
+{
+    let Ok(mut typed) = T::deserialize(&*object) else { return };
+    change(&mut typed);
+    if let Ok(changed) = serde_json::to_value(typed) {
+        *object = changed;
+    }
+}
+
 /// What [`Resource::schema`] says.
 fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> String {
     generator.subschema_for::<T>();

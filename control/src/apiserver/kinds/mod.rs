@@ -1,9 +1,10 @@
 //! The kinds that are served: one file each.
 
+mod cells;
 pub(crate) mod checks;
 mod config_map;
 mod daemon_set;
-mod decoding;
+pub(crate) mod decoding;
 mod deployment;
 mod endpoint_slice;
 mod endpoints;
