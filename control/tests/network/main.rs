@@ -33,4 +33,5 @@ mod output;
 mod ping;
 mod refusal;
 mod requests;
+mod turn;
 mod untouched;
