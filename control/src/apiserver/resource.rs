@@ -77,6 +77,8 @@ pub(crate) enum Subresource {
     Exec,
     /// `…/eviction` of a Pod.
     Eviction,
+    /// `…/finalize` of a Namespace: changes `spec.finalizers` and nothing else.
+    Finalize,
 }
 
 /// A column of a Table (`meta.k8s.io/v1`).

@@ -68,22 +68,33 @@ impl Refusal {
 
     /// 422: fields are wrong, all of them named.
     pub(crate) fn invalid(resource: &Resource, name: &str, errors: &[FieldError]) -> Self {
-        let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        let listed = match texts.as_slice() {
-            [only] => only.clone(),
-            many => format!("[{}]", many.join(", ")),
-        };
         let kind = if resource.group.is_empty() {
             resource.kind.to_owned()
         } else {
             format!("{}.{}", resource.kind, resource.group)
         };
+        Self::invalid_as(&kind, name, errors)
+    }
+
+    /// 422: parameters of a request are wrong; `kind` is of `meta.k8s.io`, as `ListOptions`.
+    pub(crate) fn invalid_options(kind: &str, errors: &[FieldError]) -> Self {
+        Self::invalid_as(&format!("{kind}.meta.k8s.io"), "", errors)
+    }
+
+    /// 422 about a kind and its group, as `Scale.autoscaling`.
+    pub(crate) fn invalid_as(kind: &str, name: &str, errors: &[FieldError]) -> Self {
+        let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        let listed = match texts.as_slice() {
+            [only] => only.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
         let causes: Vec<_> = errors
             .iter()
             .map(|error| json!({"reason": error.reason.as_str(), "message": error.message, "field": error.field}))
             .collect();
+        let (short, group) = kind.split_once('.').unwrap_or((kind, ""));
         Self {
-            details: json!({"name": name, "group": resource.group, "kind": resource.kind, "causes": causes}),
+            details: json!({"name": name, "group": group, "kind": short, "causes": causes}),
             ..Self::new(422, "Invalid", format!("{kind} {name:?} is invalid: {listed}"))
         }
     }

@@ -1,24 +1,47 @@
 //! The API without HTTP: create, read, watch, change and delete objects, by the rules of the real
-//! API server.
+//! API server (k8s.io/apiserver/pkg/registry). What differs between kinds stands in their
+//! [`Resource`]; here is what does not.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`object`], [`state`] | what is kept in memory: objects, and what happened to them lately |
+//! | [`writing`] | how writes become durable, and then visible |
+//! | [`body`], [`metadata`], [`namespaces`] | what is asked of every object |
+//! | [`create`], [`update`], [`patch`], [`scale`], [`delete`] | writes |
+//! | [`list`], [`watch`], [`selector`] | reads |
 
+mod body;
+mod create;
+mod delete;
+mod list;
+mod metadata;
+mod namespaces;
 mod object;
 pub(crate) mod options;
+mod patch;
+mod scale;
+mod selector;
 mod state;
+#[cfg(test)]
+mod tests;
+mod update;
 pub(crate) mod watch;
+mod writing;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) use self::object::Object;
 use self::options::{DeleteOptions, ListOptions, Patch, WriteOptions};
-use self::state::{Change, State, key};
+use self::state::{State, key};
 use self::watch::Watch;
+use self::writing::{Transaction, Writer};
 use super::kinds;
 use super::resource::{Resource, Subresource};
 use super::status::Refusal;
-use super::store::StoreError;
+use super::store::{Store, StoreError};
 
 /// All objects. Cheap to clone. A write returns once it is durable, so whoever must not wait for
 /// the disk writes on a thread where waiting is allowed (`spawn_blocking`); writes of several
@@ -28,8 +51,7 @@ pub(crate) struct Registry(Arc<Inner>);
 
 struct Inner {
     state: RwLock<State>,
-    /// Held by whoever writes.
-    writing: Mutex<()>,
+    writer: Writer,
 }
 
 /// How the registry behaves.
@@ -37,12 +59,26 @@ struct Inner {
 pub(crate) struct Settings {
     /// What is served.
     pub(crate) kinds: &'static [Resource],
+    /// How many changes of each kind are remembered for watches and for pages of lists.
+    pub(crate) history_changes: usize,
+    /// How many bytes of JSON that is otherwise gone they may keep.
+    pub(crate) history_bytes: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { kinds: kinds::all() }
+        Self { kinds: kinds::all(), history_changes: 16_384, history_bytes: 32 << 20 }
     }
+}
+
+/// Where objects of a kind are.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    of: &'static Resource,
+    /// Its index.
+    kind: usize,
+    /// Empty for all of them, and for kinds outside of namespaces.
+    namespace: &'a str,
 }
 
 /// What a create, an update or a patch did.
@@ -85,9 +121,15 @@ impl Registry {
     ///
     /// # Errors
     /// When the directory cannot be used: it is damaged, foreign, or somebody else's.
-    pub(crate) fn open(_directory: &Path, settings: Settings) -> Result<Self, StoreError> {
-        let state = RwLock::new(State::new(settings.kinds, 1));
-        Ok(Self(Arc::new(Inner { state, writing: Mutex::new(()) })))
+    pub(crate) fn open(directory: &Path, settings: Settings) -> Result<Self, StoreError> {
+        let store = Store::open(directory)?;
+        let mut state = State::new(&settings);
+        let revision = store.load(|path, json| state.load(path, json))?;
+        state.begin(revision);
+        let writer = Writer::new(store, revision);
+        let registry = Self(Arc::new(Inner { state: RwLock::new(state), writer }));
+        registry.make_namespaces();
+        Ok(registry)
     }
 
     /// Makes a new object.
@@ -98,21 +140,7 @@ impl Registry {
         body: Value,
         options: &WriteOptions,
     ) -> Result<Written, Refusal> {
-        let _writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut new = (of.decode)(body).map_err(|e| Refusal::bad_request(e.message))?.object;
-        (of.default)(&mut new);
-        (of.prepare)(&mut new, None);
-        let revision = self.read(|state| state.revision) + 1;
-        new["metadata"]["resourceVersion"] = revision.to_string().into();
-        let object = Object::new(of, &new);
-        let warnings = (of.warnings)(&new, None);
-        if !options.dry_run {
-            let kind = self.kind(of)?;
-            let key = key(namespace, object.name());
-            let change = Change { kind, key, before: None, object: object.clone(), deleted: false };
-            self.0.state.write().unwrap_or_else(PoisonError::into_inner).apply(change);
-        }
-        Ok(Written { object, created: true, warnings })
+        create::create(self, self.place(of, namespace)?, body, options)
     }
 
     /// One object.
@@ -122,8 +150,9 @@ impl Registry {
         namespace: &str,
         name: &str,
     ) -> Result<Object, Refusal> {
-        let kind = self.kind(of)?;
-        self.read(|state| state.kinds[kind].objects.get(&key(namespace, name)).cloned())
+        let place = self.place(of, namespace)?;
+        let key = key(place.namespace, name);
+        self.read(|state| state.kinds[place.kind].objects.get(&key).cloned())
             .ok_or_else(|| Refusal::not_found(of, name))
     }
 
@@ -134,7 +163,8 @@ impl Registry {
         namespace: &str,
         name: &str,
     ) -> Result<Object, Refusal> {
-        self.get(of, namespace, name)
+        let object = self.get(of, namespace, name)?;
+        Ok(scale::scale_of(self.place(of, namespace)?, &object))
     }
 
     /// The objects of a namespace, or all of them.
@@ -142,59 +172,46 @@ impl Registry {
         &self,
         of: &'static Resource,
         namespace: Option<&str>,
-        _options: &ListOptions,
+        options: &ListOptions,
     ) -> Result<List, Refusal> {
-        let kind = self.kind(of)?;
-        Ok(self.read(|state| List {
-            items: state.kinds[kind]
-                .objects
-                .values()
-                .filter(|object| namespace.is_none_or(|namespace| object.namespace() == namespace))
-                .cloned()
-                .collect(),
-            revision: state.revision,
-            continue_token: String::new(),
-            remaining: None,
-        }))
+        list::list(self, self.place(of, namespace.unwrap_or_default())?, options)
     }
 
-    /// What happens to the objects of a namespace, or to all of them. To be called, and the watch to
-    /// be polled, within a tokio runtime.
+    /// What happens to the objects of a namespace, or to all of them. The watch is polled within a
+    /// tokio runtime.
     pub(crate) fn watch(
         &self,
         of: &'static Resource,
         namespace: Option<&str>,
         options: &ListOptions,
     ) -> Result<Watch, Refusal> {
-        Watch::new(self.clone(), self.kind(of)?, namespace, options)
+        Watch::new(self, self.place(of, namespace.unwrap_or_default())?, options)
     }
 
-    /// Replaces an object, or one side of it.
+    /// Replaces an object, or the side of it that a subresource is.
     pub(crate) fn update(
         &self,
         of: &'static Resource,
         namespace: &str,
         name: &str,
-        _subresource: Option<Subresource>,
-        _body: Value,
-        _options: &WriteOptions,
+        subresource: Option<Subresource>,
+        body: Value,
+        options: &WriteOptions,
     ) -> Result<Written, Refusal> {
-        self.get(of, namespace, name)?;
-        Err(Refusal::new(501, "", "updates are not served yet"))
+        update::update(self, self.place(of, namespace)?, name, subresource, body, options)
     }
 
-    /// Changes an object, or one side of it.
+    /// Changes an object, or the side of it that a subresource is.
     pub(crate) fn patch(
         &self,
         of: &'static Resource,
         namespace: &str,
         name: &str,
-        _subresource: Option<Subresource>,
-        _patch: &Patch,
-        _options: &WriteOptions,
+        subresource: Option<Subresource>,
+        patch: &Patch,
+        options: &WriteOptions,
     ) -> Result<Written, Refusal> {
-        self.get(of, namespace, name)?;
-        Err(Refusal::new(501, "", "patches are not served yet"))
+        patch::patch(self, self.place(of, namespace)?, name, subresource, patch, options)
     }
 
     /// Deletes an object, or has it end.
@@ -203,10 +220,9 @@ impl Registry {
         of: &'static Resource,
         namespace: &str,
         name: &str,
-        _options: &DeleteOptions,
+        options: &DeleteOptions,
     ) -> Result<Deleted, Refusal> {
-        self.get(of, namespace, name)?;
-        Err(Refusal::new(501, "", "deletions are not served yet"))
+        delete::delete(self, self.place(of, namespace)?, name, options)
     }
 
     /// Deletes all objects of a namespace that are selected, and says which.
@@ -217,20 +233,48 @@ impl Registry {
         options: &DeleteOptions,
         selected: &ListOptions,
     ) -> Result<List, Refusal> {
-        let list = self.list(of, namespace, selected)?;
-        for object in &list.items {
-            self.delete(of, object.namespace(), object.name(), options)?;
-        }
-        Ok(list)
+        let place = self.place(of, namespace.unwrap_or_default())?;
+        delete::delete_collection(self, place, options, selected)
     }
 
     fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.0.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn kind(&self, of: &'static Resource) -> Result<usize, Refusal> {
-        self.read(|state| state.kinds.iter().position(|kind| std::ptr::eq(kind.of, of))).ok_or_else(
-            || Refusal::new(404, "NotFound", "the server could not find the requested resource"),
-        )
+    fn write<T>(
+        &self,
+        dry_run: bool,
+        decide: impl FnOnce(&mut Transaction<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.0.writer.write(&self.0.state, dry_run, decide)
+    }
+
+    fn place<'a>(&self, of: &'static Resource, namespace: &'a str) -> Result<Place<'a>, Refusal> {
+        let is_it = |each: &Resource| each.group == of.group && each.plural == of.plural;
+        let kind = self.read(|state| state.kinds.iter().position(|kind| is_it(kind.of)));
+        let namespace = if of.namespaced { namespace } else { "" };
+        match kind {
+            Some(kind) => Ok(Place { of, kind, namespace }),
+            None => {
+                let message = "the server could not find the requested resource";
+                Err(Refusal::new(404, "NotFound", message))
+            }
+        }
+    }
+
+    /// A refusal is logged: the server can be used without them.
+    fn make_namespaces(&self) {
+        let of = self.read(|state| {
+            state.kinds.iter().map(|kind| kind.of).find(|of| namespaces::is_namespace(of))
+        });
+        let Some(of) = of else { return };
+        for name in namespaces::INITIAL {
+            if self.get(of, "", name).is_err() {
+                let body = json!({"metadata": {"name": name}});
+                if let Err(refusal) = self.create(of, "", body, &WriteOptions::default()) {
+                    tracing::error!("cannot make namespace {name}: {}", refusal.message);
+                }
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::super::resource::Resource;
+use crate::apiserver::resource::Resource;
 
 /// An object at one revision. Cheap to clone; everybody who sends it shares its bytes.
 ///
@@ -19,6 +19,8 @@ struct Inner {
     namespace: Box<str>,
     name: Box<str>,
     revision: u64,
+    /// Whether it has a `deletionTimestamp`.
+    ending: bool,
     json: Bytes,
     labels: Box<[(Box<str>, Box<str>)]>,
     /// In the order of the kind's `selectable_fields`.
@@ -35,6 +37,7 @@ impl Object {
             namespace: text("namespace").into(),
             name: text("name").into(),
             revision: text("resourceVersion").parse().unwrap_or_default(),
+            ending: !metadata["deletionTimestamp"].is_null(),
             json: value.to_string().into(),
             labels: labels
                 .map(|(key, value)| {
@@ -69,6 +72,11 @@ impl Object {
     /// `metadata.resourceVersion`.
     pub(crate) fn revision(&self) -> u64 {
         self.0.revision
+    }
+
+    /// Whether it is being deleted.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.0.ending
     }
 
     /// The value of a label.

@@ -1,17 +1,13 @@
 //! What is committed, in memory: the objects of every kind, and the latest changes of each.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 
 use tokio::sync::watch;
 
-use super::super::resource::Resource;
+use super::Settings;
 use super::object::Object;
-
-/// How many changes of a kind are remembered for watches at most.
-const HISTORY_CHANGES: usize = 16_384;
-
-/// How many bytes of JSON the remembered changes of a kind may keep alive.
-const HISTORY_BYTES: usize = 32 << 20;
+use crate::apiserver::resource::Resource;
 
 /// Everything that is committed.
 pub(super) struct State {
@@ -30,7 +26,11 @@ pub(super) struct Kind {
     history: VecDeque<Change>,
     history_bytes: usize,
     /// Changes up to this revision are forgotten.
-    forgotten: u64,
+    pub(super) forgotten: u64,
+    /// How many changes are remembered.
+    longest: usize,
+    /// How many bytes of JSON they may keep alive.
+    largest: usize,
     /// Tells watches that there is news.
     news: watch::Sender<()>,
 }
@@ -47,31 +47,65 @@ pub(super) struct Change {
     pub(super) deleted: bool,
 }
 
-/// Where an object stands among those of its kind: `namespace/name`, or `name`.
+/// Where an object stands among those of its kind: `namespace/name`, or `name`. The objects of a
+/// namespace stand together, and in the order in which the real server gives them.
 pub(super) fn key(namespace: &str, name: &str) -> Box<str> {
     if namespace.is_empty() { name.into() } else { format!("{namespace}/{name}").into() }
 }
 
+/// What the keys of a namespace, or of everything, begin with.
+pub(super) fn prefix(namespace: Option<&str>) -> String {
+    match namespace {
+        None | Some("") => String::new(),
+        Some(namespace) => format!("{namespace}/"),
+    }
+}
+
 impl State {
     /// Without objects.
-    pub(super) fn new(kinds: &'static [Resource], revision: u64) -> Self {
-        let kinds = kinds.iter().map(|of| Kind {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let kinds = settings.kinds.iter().map(|of| Kind {
             of,
             objects: BTreeMap::new(),
             history: VecDeque::new(),
             history_bytes: 0,
-            forgotten: revision,
+            forgotten: 0,
+            longest: settings.history_changes,
+            largest: settings.history_bytes,
             news: watch::Sender::new(()),
         });
-        Self { kinds: kinds.collect(), revision }
+        Self { kinds: kinds.collect(), revision: 0 }
+    }
+
+    /// Takes in an object that was stored before the start.
+    pub(super) fn load(&mut self, path: &str, json: &[u8]) -> Result<(), String> {
+        let mut parts = path.splitn(3, '/');
+        let (group, plural) = (parts.next(), parts.next());
+        let key = parts.next().ok_or("a key of another form")?;
+        let kind = self
+            .kinds
+            .iter_mut()
+            .find(|kind| Some(kind.of.group) == group && Some(kind.of.plural) == plural);
+        let value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        match kind {
+            Some(kind) => drop(kind.objects.insert(key.into(), Object::new(kind.of, &value))),
+            None => tracing::warn!("{path} is of a kind that is not served: it is left alone"),
+        }
+        Ok(())
+    }
+
+    /// What was loaded is at this revision, and of what came before nothing is known.
+    pub(super) fn begin(&mut self, revision: u64) {
+        self.revision = revision;
+        for kind in &mut self.kinds {
+            kind.forgotten = revision;
+        }
     }
 
     /// Takes a committed change in. They come in the order of their revisions.
     pub(super) fn apply(&mut self, change: Change) {
         self.revision = change.object.revision();
-        if let Some(kind) = self.kinds.get_mut(change.kind) {
-            kind.apply(change);
-        }
+        self.kinds[change.kind].apply(change);
     }
 }
 
@@ -84,7 +118,7 @@ impl Kind {
         }
         self.history_bytes += change.bytes();
         self.history.push_back(change);
-        while self.history.len() > HISTORY_CHANGES || self.history_bytes > HISTORY_BYTES {
+        while self.history.len() > self.longest || self.history_bytes > self.largest {
             let Some(oldest) = self.history.pop_front() else { break };
             self.history_bytes -= oldest.bytes();
             self.forgotten = oldest.object.revision();
@@ -92,10 +126,43 @@ impl Kind {
         self.news.send_replace(());
     }
 
+    /// What an object is called on disk.
+    pub(super) fn path(&self, key: &str) -> String {
+        format!("{}/{}/{key}", self.of.group, self.of.plural)
+    }
+
     /// The changes after a revision, oldest first; none when some of them are forgotten.
     pub(super) fn since(&self, revision: u64) -> Option<impl Iterator<Item = &Change>> {
         let first = self.history.partition_point(|change| change.object.revision() <= revision);
         (revision >= self.forgotten).then(|| self.history.range(first..))
+    }
+
+    /// The objects as they were at a revision, from a key on, in their order; none when that is
+    /// forgotten.
+    pub(super) fn objects_at<'a>(
+        &'a self,
+        revision: u64,
+        from: &'a str,
+    ) -> Option<impl Iterator<Item = (&'a str, &'a Object)>> {
+        // What changed since is as it was before its first change.
+        let mut before: BTreeMap<&str, Option<&Object>> = BTreeMap::new();
+        for change in self.since(revision)?.filter(|change| &*change.key >= from) {
+            before.entry(&change.key).or_insert(change.before.as_ref());
+        }
+        let mut before = before.into_iter().peekable();
+        let from = (Bound::Included(from), Bound::Unbounded);
+        let mut now = self.objects.range::<str, _>(from).peekable();
+        let objects = std::iter::from_fn(move || {
+            let key_now = now.peek().map(|(key, _)| &***key);
+            match before.peek() {
+                Some((key, _)) if key_now.is_none_or(|key_now| *key <= key_now) => {
+                    now.next_if(|(key_now, _)| &***key_now == *key);
+                    before.next()
+                }
+                _ => now.next().map(|(key, object)| (&**key, Some(object))),
+            }
+        });
+        Some(objects.filter_map(|(key, object)| Some((key, object?))))
     }
 
     /// Is woken after changes of this kind.

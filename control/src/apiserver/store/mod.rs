@@ -6,14 +6,13 @@
 //! directory open holds a lock on it, which ends with the process.
 
 mod error;
-#[cfg(test)]
-mod tests;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 pub(crate) use self::error::StoreError;
@@ -157,7 +156,7 @@ fn make(directory: &Path, path: &Path) -> Result<(), StoreError> {
             .truncate(true)
             .mode(0o600)
             .open(&new)?;
-        let writing = Database::builder().create_file(file)?;
+        let writing = Database::builder().create_with_backend(FileBackend::new(file)?)?;
         let transaction = writing.begin_write()?;
         transaction.open_table(OBJECTS)?;
         {
