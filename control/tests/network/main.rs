@@ -20,6 +20,7 @@ mod bad_input;
 mod balance;
 mod bulk;
 mod churn;
+mod container;
 mod crash;
 mod datagrams;
 mod distinct;
