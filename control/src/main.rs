@@ -7,6 +7,7 @@
 //! | [`net`] | links, addresses, routes, neighbours | netlink |
 //! | [`admin`] | how other processes talk to the agent | HTTP over a Unix socket |
 //! | [`agent`] | follows manifests and links, and has the dataplane follow | the engine |
+//! | [`controllers`] | what makes objects follow from others, as in a cluster | an API server's client |
 //! | [`lab`] | a node and its Pods in network namespaces | all of the above but the engine |
 //! | [`cli`] | what people type and read | all of these |
 
@@ -17,6 +18,8 @@ mod agent;
 #[expect(dead_code, reason = "its parts are being put together")]
 mod apiserver;
 mod cli;
+#[expect(dead_code, reason = "the process that runs them is being put together")]
+mod controllers;
 mod lab;
 mod model;
 mod net;

@@ -1,0 +1,148 @@
+//! The kinds that controllers look at, and where they are found.
+
+use kube::core::{ApiResource, GroupVersionKind};
+
+/// A kind of the API.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Kind {
+    ClusterRole,
+    ClusterRoleBinding,
+    ConfigMap,
+    DaemonSet,
+    Deployment,
+    Endpoints,
+    EndpointSlice,
+    Event,
+    Lease,
+    Namespace,
+    Node,
+    Pod,
+    ReplicaSet,
+    Role,
+    RoleBinding,
+    Secret,
+    Service,
+    ServiceAccount,
+    ServiceCidr,
+}
+
+/// What URLs and references say of a kind.
+struct Names {
+    group: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+    namespaced: bool,
+}
+
+impl Kind {
+    /// All of them.
+    pub(super) const ALL: [Self; 19] = [
+        Self::ClusterRole,
+        Self::ClusterRoleBinding,
+        Self::ConfigMap,
+        Self::DaemonSet,
+        Self::Deployment,
+        Self::Endpoints,
+        Self::EndpointSlice,
+        Self::Event,
+        Self::Lease,
+        Self::Namespace,
+        Self::Node,
+        Self::Pod,
+        Self::ReplicaSet,
+        Self::Role,
+        Self::RoleBinding,
+        Self::Secret,
+        Self::Service,
+        Self::ServiceAccount,
+        Self::ServiceCidr,
+    ];
+
+    /// Those that are only kept, deleted with their namespace or after their owner.
+    pub(super) const KEPT_ONLY: [Self; 9] = [
+        Self::ClusterRole,
+        Self::ClusterRoleBinding,
+        Self::ConfigMap,
+        Self::DaemonSet,
+        Self::Lease,
+        Self::Role,
+        Self::RoleBinding,
+        Self::Secret,
+        Self::ServiceAccount,
+    ];
+
+    /// The kind that an owner reference means; none when it is not one of these.
+    pub(super) fn find(api_version: &str, kind: &str) -> Option<Self> {
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        Self::ALL.into_iter().find(|of| of.kind() == kind && of.names().group == group)
+    }
+
+    /// `Pod`.
+    pub(super) fn kind(self) -> &'static str {
+        self.names().kind
+    }
+
+    /// `apps/v1`.
+    pub(super) fn api_version(self) -> String {
+        match self.names().group {
+            "" => "v1".to_owned(),
+            group => format!("{group}/v1"),
+        }
+    }
+
+    /// Whether objects live in namespaces.
+    pub(super) fn is_namespaced(self) -> bool {
+        self.names().namespaced
+    }
+
+    /// Path of the collection in a namespace; of all, when it is empty.
+    pub(super) fn path(self, namespace: &str) -> String {
+        let Names { group, plural, namespaced, .. } = self.names();
+        let root =
+            if group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{group}/v1") };
+        if namespaced && !namespace.is_empty() {
+            format!("{root}/namespaces/{namespace}/{plural}")
+        } else {
+            format!("{root}/{plural}")
+        }
+    }
+
+    /// As the client library wants it.
+    pub(super) fn api_resource(self) -> ApiResource {
+        let Names { group, kind, plural, .. } = self.names();
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural)
+    }
+
+    fn names(self) -> Names {
+        let core = |kind, plural| Names { group: "", kind, plural, namespaced: true };
+        let apps = |kind, plural| Names { group: "apps", ..core(kind, plural) };
+        let rbac =
+            |kind, plural| Names { group: "rbac.authorization.k8s.io", ..core(kind, plural) };
+        let global = |names| Names { namespaced: false, ..names };
+        match self {
+            Self::ClusterRole => global(rbac("ClusterRole", "clusterroles")),
+            Self::ClusterRoleBinding => global(rbac("ClusterRoleBinding", "clusterrolebindings")),
+            Self::ConfigMap => core("ConfigMap", "configmaps"),
+            Self::DaemonSet => apps("DaemonSet", "daemonsets"),
+            Self::Deployment => apps("Deployment", "deployments"),
+            Self::Endpoints => core("Endpoints", "endpoints"),
+            Self::EndpointSlice => {
+                Names { group: "discovery.k8s.io", ..core("EndpointSlice", "endpointslices") }
+            }
+            Self::Event => core("Event", "events"),
+            Self::Lease => Names { group: "coordination.k8s.io", ..core("Lease", "leases") },
+            Self::Namespace => global(core("Namespace", "namespaces")),
+            Self::Node => global(core("Node", "nodes")),
+            Self::Pod => core("Pod", "pods"),
+            Self::ReplicaSet => apps("ReplicaSet", "replicasets"),
+            Self::Role => rbac("Role", "roles"),
+            Self::RoleBinding => rbac("RoleBinding", "rolebindings"),
+            Self::Secret => core("Secret", "secrets"),
+            Self::Service => core("Service", "services"),
+            Self::ServiceAccount => core("ServiceAccount", "serviceaccounts"),
+            Self::ServiceCidr => {
+                global(Names { group: "networking.k8s.io", ..core("ServiceCIDR", "servicecidrs") })
+            }
+        }
+    }
+}
