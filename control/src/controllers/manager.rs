@@ -14,7 +14,9 @@ use super::recorder::Recorder;
 use super::task::{Moment, Plan, Task};
 use super::watching::watch_all;
 use super::world::{Observed, World};
-use super::{Settings, endpoint_slices, endpoints, kubernetes_service, mirroring};
+use super::{
+    Settings, deployment, endpoint_slices, endpoints, kubernetes_service, mirroring, replica_set,
+};
 /// Tasks that wait for the server at a time.
 const RUNNING_MAX: usize = 32;
 /// Events of watches that are taken in before tasks are looked at again.
@@ -133,11 +135,9 @@ fn plan(world: &World, settings: &Settings, task: &Task, moment: &Moment<'_>) ->
         Task::Slices(key) => endpoint_slices::plan(world, key, moment),
         Task::Endpoints(key) => endpoints::plan(world, key, moment),
         Task::Mirror(key) => mirroring::plan(world, key),
-        Task::ReplicaSet(_)
-        | Task::Deployment(_)
-        | Task::Garbage(_)
-        | Task::Namespace(_)
-        | Task::OldEvents => Plan::none(),
+        Task::ReplicaSet(key) => replica_set::plan(world, key, moment),
+        Task::Deployment(key) => deployment::plan(world, key, moment),
+        Task::Garbage(_) | Task::Namespace(_) | Task::OldEvents => Plan::none(),
         Task::Kubernetes => kubernetes_service::plan(world, settings.api),
     }
 }

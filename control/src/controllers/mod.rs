@@ -6,6 +6,7 @@
 //! | [`endpoint_slices`], [`endpoints`] | endpoints of Services with a selector |
 //! | [`mirroring`] | EndpointSlices that repeat hand-written Endpoints |
 //! | [`kubernetes_service`] | the Service `kubernetes`, and the first namespaces |
+//! | [`replica_set`], [`deployment`] | Pods of ReplicaSets, ReplicaSets of Deployments |
 //!
 //! ```text
 //!   watches --> World (objects, indexes) --tasks--> Queue --> plan() --changes--> API server
@@ -19,6 +20,7 @@
 //! which is what the real controllers' expectations are for.
 
 mod change;
+mod deployment;
 mod endpoint_slices;
 mod endpoints;
 mod execute;
@@ -28,6 +30,7 @@ mod manager;
 mod mirroring;
 mod queue;
 pub(crate) mod recorder;
+mod replica_set;
 mod task;
 #[cfg(test)]
 mod tests;
