@@ -15,7 +15,8 @@ use super::task::{Moment, Plan, Task};
 use super::watching::watch_all;
 use super::world::{Observed, World};
 use super::{
-    Settings, deployment, endpoint_slices, endpoints, kubernetes_service, mirroring, replica_set,
+    Settings, deployment, endpoint_slices, endpoints, garbage, kubernetes_service, mirroring,
+    namespaces, old_events, replica_set,
 };
 /// Tasks that wait for the server at a time.
 const RUNNING_MAX: usize = 32;
@@ -137,7 +138,9 @@ fn plan(world: &World, settings: &Settings, task: &Task, moment: &Moment<'_>) ->
         Task::Mirror(key) => mirroring::plan(world, key),
         Task::ReplicaSet(key) => replica_set::plan(world, key, moment),
         Task::Deployment(key) => deployment::plan(world, key, moment),
-        Task::Garbage(_) | Task::Namespace(_) | Task::OldEvents => Plan::none(),
+        Task::Garbage(uid) => garbage::plan(world, uid),
+        Task::Namespace(name) => namespaces::plan(world, name),
         Task::Kubernetes => kubernetes_service::plan(world, settings.api),
+        Task::OldEvents => old_events::plan(world, moment.now),
     }
 }

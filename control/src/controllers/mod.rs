@@ -7,6 +7,8 @@
 //! | [`mirroring`] | EndpointSlices that repeat hand-written Endpoints |
 //! | [`kubernetes_service`] | the Service `kubernetes`, and the first namespaces |
 //! | [`replica_set`], [`deployment`] | Pods of ReplicaSets, ReplicaSets of Deployments |
+//! | [`garbage`], [`namespaces`] | objects without owners, and what ends with its namespace |
+//! | [`old_events`] | Events that are old, or too many |
 //!
 //! ```text
 //!   watches --> World (objects, indexes) --tasks--> Queue --> plan() --changes--> API server
@@ -24,10 +26,13 @@ mod deployment;
 mod endpoint_slices;
 mod endpoints;
 mod execute;
+mod garbage;
 mod kind;
 mod kubernetes_service;
 mod manager;
 mod mirroring;
+mod namespaces;
+mod old_events;
 mod queue;
 pub(crate) mod recorder;
 mod replica_set;
