@@ -48,6 +48,7 @@ pub(super) fn insert(
         }
     }
     (of.prepare)(&mut new, None);
+    transaction.assign_addresses(of, &mut new, None)?;
 
     let name = new["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let mut errors = (of.validate)(&new, None);

@@ -9,10 +9,12 @@
 //! | [`body`], [`metadata`], [`namespaces`] | what is asked of every object |
 //! | [`create`], [`update`], [`patch`], [`scale`], [`delete`] | writes |
 //! | [`list`], [`watch`], [`selector`] | reads |
+//! | [`initial`] | what every cluster has |
 
 mod body;
 mod create;
 mod delete;
+mod initial;
 mod list;
 mod metadata;
 mod namespaces;
@@ -28,10 +30,12 @@ mod update;
 pub(crate) mod watch;
 mod writing;
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use serde_json::{Value, json};
+use ipnet::IpNet;
+use serde_json::Value;
 
 pub(crate) use self::object::Object;
 use self::options::{DeleteOptions, ListOptions, Patch, WriteOptions};
@@ -55,19 +59,27 @@ struct Inner {
 }
 
 /// How the registry behaves.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Settings {
     /// What is served.
     pub(crate) kinds: &'static [Resource],
     /// How many changes of each kind are remembered for watches and for pages of lists.
     pub(crate) history_changes: usize,
+    /// What the ServiceCIDR `kubernetes` is made of, where there is none.
+    pub(crate) service_cidrs: Vec<IpNet>,
     /// How many bytes of JSON that is otherwise gone they may keep.
     pub(crate) history_bytes: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { kinds: kinds::all(), history_changes: 16_384, history_bytes: 32 << 20 }
+        let cidr = IpNet::new_assert(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
+        Self {
+            kinds: kinds::all(),
+            service_cidrs: vec![cidr],
+            history_changes: 16_384,
+            history_bytes: 32 << 20,
+        }
     }
 }
 
@@ -126,9 +138,9 @@ impl Registry {
         let mut state = State::new(&settings);
         let revision = store.load(|path, json| state.load(path, json))?;
         state.begin(revision);
-        let writer = Writer::new(store, revision);
+        let writer = Writer::new(store, &state);
         let registry = Self(Arc::new(Inner { state: RwLock::new(state), writer }));
-        registry.make_namespaces();
+        initial::make(&registry, &settings);
         Ok(registry)
     }
 
@@ -258,22 +270,6 @@ impl Registry {
             None => {
                 let message = "the server could not find the requested resource";
                 Err(Refusal::new(404, "NotFound", message))
-            }
-        }
-    }
-
-    /// A refusal is logged: the server can be used without them.
-    fn make_namespaces(&self) {
-        let of = self.read(|state| {
-            state.kinds.iter().map(|kind| kind.of).find(|of| namespaces::is_namespace(of))
-        });
-        let Some(of) = of else { return };
-        for name in namespaces::INITIAL {
-            if self.get(of, "", name).is_err() {
-                let body = json!({"metadata": {"name": name}});
-                if let Err(refusal) = self.create(of, "", body, &WriteOptions::default()) {
-                    tracing::error!("cannot make namespace {name}: {}", refusal.message);
-                }
             }
         }
     }

@@ -9,9 +9,6 @@ use super::{Deleted, Place, metadata};
 use crate::apiserver::resource::Resource;
 use crate::apiserver::status::Refusal;
 
-/// Which every cluster has.
-pub(super) const INITIAL: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
-
 /// Which cannot be deleted.
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 

@@ -73,6 +73,7 @@ pub(super) fn change(
             metadata::take_namespace(&mut new, place.namespace)?;
             metadata::carry_over(&mut new, &old);
             (of.prepare)(&mut new, Some(&old));
+            transaction.assign_addresses(of, &mut new, Some(&old))?;
         }
     }
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();

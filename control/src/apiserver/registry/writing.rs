@@ -20,8 +20,9 @@ use serde_json::Value;
 use super::object::Object;
 use super::state::{Change, State, key};
 use crate::apiserver::resource::Resource;
+use crate::apiserver::service_ips::ServiceIps;
 use crate::apiserver::status::Refusal;
-use crate::apiserver::store::{Row, Store};
+use crate::apiserver::store::{Row, Store, StoreError};
 
 /// Everything that writes go through.
 pub(super) struct Writer {
@@ -43,6 +44,8 @@ struct Head {
     outcome: Outcome,
     /// Of what is being written.
     writing: Option<Outcome>,
+    /// Who has which address, by the same changes.
+    service_ips: ServiceIps,
     /// What a failed write may have left on disk: to be put right with the next one.
     doubtful: Vec<(usize, Box<str>)>,
 }
@@ -59,13 +62,14 @@ pub(super) struct Transaction<'a> {
 
 impl Writer {
     /// On top of a state that was loaded from the store.
-    pub(super) fn new(store: Store, revision: u64) -> Self {
+    pub(super) fn new(store: Store, state: &State) -> Self {
         let head = Head {
-            revision,
+            revision: state.revision,
             pending: HashMap::new(),
             queue: Vec::new(),
             outcome: Outcome::default(),
             writing: None,
+            service_ips: service_ips(state),
             doubtful: Vec::new(),
         };
         Self { store, head: Mutex::new(head), settled: Condvar::new() }
@@ -138,7 +142,7 @@ impl Writer {
             head.publish(state, batch);
         } else {
             head.doubtful = doubtful;
-            head.fail(batch, result.clone());
+            head.fail(state, batch, result.clone());
         }
         // It is set here and nowhere else.
         let _ = outcome.set(result);
@@ -150,7 +154,7 @@ impl Writer {
         state: &RwLock<State>,
         batch: &[Change],
         doubtful: &[(usize, Box<str>)],
-    ) -> Result<(), crate::apiserver::store::StoreError> {
+    ) -> Result<(), StoreError> {
         let state = state.read().unwrap_or_else(PoisonError::into_inner);
         let as_committed: Vec<_> = doubtful
             .iter()
@@ -191,8 +195,9 @@ impl Head {
 
     /// What was queued meanwhile was decided on top of the batch, so it fails with it. Revisions
     /// are not given out again.
-    fn fail(&mut self, batch: Vec<Change>, result: Result<(), String>) {
+    fn fail(&mut self, state: &RwLock<State>, batch: Vec<Change>, result: Result<(), String>) {
         self.pending.clear();
+        self.service_ips = service_ips(&state.read().unwrap_or_else(PoisonError::into_inner));
         self.doubtful.extend(batch.into_iter().map(|change| (change.kind, change.key)));
         self.queue.clear();
         let _ = mem::take(&mut self.outcome).set(result);
@@ -227,6 +232,10 @@ impl Transaction<'_> {
             return Object::new(of, &value);
         }
         let object = self.number(of, &mut value);
+        if concerns_addresses(of) {
+            let before = before.as_ref().map(Object::value);
+            self.head.service_ips.observe(of, before.as_ref(), Some(&value));
+        }
         let key = key(object.namespace(), object.name());
         self.change(Change { kind, key, before, object: object.clone(), deleted: false });
         object
@@ -244,10 +253,24 @@ impl Transaction<'_> {
             return Object::new(of, &value);
         }
         let object = self.number(of, &mut value);
+        if concerns_addresses(of) {
+            self.head.service_ips.observe(of, Some(&before.value()), None);
+        }
         let key = key(object.namespace(), object.name());
         let before = Some(before);
         self.change(Change { kind, key, before, object: object.clone(), deleted: true });
         object
+    }
+
+    /// Fills in the addresses and ports that a Service gets; they are its own once it is
+    /// [`Self::put`].
+    pub(super) fn assign_addresses(
+        &mut self,
+        of: &Resource,
+        new: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<(), Refusal> {
+        self.head.service_ips.assign(of, new, old)
     }
 
     /// Looks at what is committed.
@@ -267,4 +290,20 @@ impl Transaction<'_> {
         self.head.pending.insert(place, (change.object.revision(), now));
         self.head.queue.push(change);
     }
+}
+
+/// Whether addresses are given to such objects, or because of them.
+fn concerns_addresses(of: &Resource) -> bool {
+    matches!((of.group, of.kind), ("", "Service") | ("networking.k8s.io", "ServiceCIDR"))
+}
+
+/// Who has which address in a state.
+fn service_ips(state: &State) -> ServiceIps {
+    let mut service_ips = ServiceIps::default();
+    for kind in state.kinds.iter().filter(|kind| concerns_addresses(kind.of)) {
+        for object in kind.objects.values() {
+            service_ips.observe(kind.of, None, Some(&object.value()));
+        }
+    }
+    service_ips
 }

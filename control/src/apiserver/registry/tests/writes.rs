@@ -260,3 +260,25 @@ fn a_dry_run_does_everything_but_write() {
     assert!(fixture.delete("configmaps", "a", &delete).unwrap().gone);
     fixture.get("configmaps", "a").unwrap();
 }
+
+#[test]
+fn services_get_addresses_that_are_given_back() {
+    let fixture = Fixture::new();
+    let ip = |object: &Value| object["spec"]["clusterIP"].as_str().unwrap().to_owned();
+    let body = |name: &str, ip: &str| {
+        let spec = json!({"ports": [{"port": 80}], "clusterIP": ip});
+        json!({"metadata": {"name": name}, "spec": spec})
+    };
+    let dry_run = WriteOptions { dry_run: true, ..WriteOptions::default() };
+    let services = of("services");
+    let tried = fixture.registry.create(services, "default", body("a", "10.96.0.9"), &dry_run);
+    assert_eq!(ip(&tried.unwrap().object.value()), "10.96.0.9");
+    let first = fixture.create("services", body("a", "10.96.0.9")).unwrap().object.value();
+    assert_eq!(ip(&first), "10.96.0.9");
+    let message = refused(fixture.create("services", body("b", "10.96.0.9")), 422);
+    assert!(message.contains("provided IP is already allocated"), "{message}");
+    let second = fixture.create("services", body("b", "")).unwrap().object.value();
+    assert_eq!(ip(&second), "10.96.1.1");
+    fixture.delete("services", "a", &DeleteOptions::default()).unwrap();
+    fixture.create("services", body("c", "10.96.0.9")).unwrap();
+}
