@@ -141,6 +141,8 @@ pub(crate) enum FieldReason {
     Forbidden,
     /// `FieldValueDuplicate`
     Duplicate,
+    /// `FieldValueNotFound`
+    NotFound,
     /// `FieldValueTooLong`
     TooLong,
     /// `FieldValueTooMany`
@@ -156,6 +158,7 @@ impl FieldReason {
             Self::NotSupported => "FieldValueNotSupported",
             Self::Forbidden => "FieldValueForbidden",
             Self::Duplicate => "FieldValueDuplicate",
+            Self::NotFound => "FieldValueNotFound",
             Self::TooLong => "FieldValueTooLong",
             Self::TooMany => "FieldValueTooMany",
         }
@@ -194,6 +197,17 @@ impl FieldError {
     /// `Duplicate value: <value>`.
     pub(crate) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         Self::new(field, FieldReason::Duplicate, format!("Duplicate value: {value}"))
+    }
+
+    /// `Not found: <value>`.
+    pub(crate) fn not_found(field: impl Into<String>, value: &Value) -> Self {
+        Self::new(field, FieldReason::NotFound, format!("Not found: {value}"))
+    }
+
+    /// `Too many: <count>: must have at most <most> items`.
+    pub(crate) fn too_many(field: impl Into<String>, count: usize, most: usize) -> Self {
+        let message = format!("Too many: {count}: must have at most {most} items");
+        Self::new(field, FieldReason::TooMany, message)
     }
 
     /// With a text of its own.

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_ignored::Path;
 use serde_json::Value;
 
+use super::quantity;
 use crate::apiserver::resource::{DecodeError, Decoded, Names, Resource};
 use crate::source::typed::located;
 
@@ -49,6 +50,14 @@ fn decode<T: DeserializeOwned + Serialize>(value: Value) -> Result<Decoded, Deco
         DecodeError { field, message }
     })?;
     Ok(Decoded { object, unknown })
+}
+
+/// The same of a kind that quantities stand in.
+pub(super) fn with_quantities<T: DeserializeOwned + Serialize>(
+    mut value: Value,
+) -> Result<Decoded, DecodeError> {
+    quantity::quote(&mut value);
+    decode::<T>(value)
 }
 
 /// An object as its type; what was decoded once can be read again.

@@ -9,17 +9,21 @@ mod deployment;
 mod endpoint_slice;
 mod endpoints;
 mod event;
+mod generation;
 mod lease;
 pub(crate) mod merge_keys;
 mod namespace;
 mod node;
 mod pod;
+mod quantity;
 mod rbac;
 mod replica_set;
 mod secret;
+pub(crate) mod selectors;
 mod service;
 mod service_account;
 mod service_cidr;
+mod workload;
 
 use super::resource::Resource;
 
