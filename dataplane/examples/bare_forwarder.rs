@@ -14,6 +14,7 @@
 
 use std::error::Error;
 use std::io::{self, BufRead, Write};
+use std::iter;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
@@ -105,7 +106,7 @@ fn main() -> Result<()> {
         inner_interface,
         max_frame_bytes: MAX_MTU as u32 + LINK_HEADER_BYTES,
     })?;
-    steering.set_service_addresses(std::iter::once(options.vip.into()))?;
+    steering.change_service_addresses(iter::empty(), iter::once(options.vip.into()))?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let mut wakers = Vec::new();

@@ -17,7 +17,7 @@ pub use error::EngineError;
 pub use status::{EngineStatus, PortStatus, WorkerStatus};
 
 use crate::flow::FlowRecord;
-use crate::service::Snapshot;
+use crate::service::{ServiceTable, Snapshot};
 pub use crate::steer::XdpMode;
 use crate::steer::{HostPortLinks, PodLinks, Steering, UplinkLink};
 use crate::worker::{Command, Mailbox};
@@ -40,6 +40,8 @@ pub struct Engine {
     cores: Vec<Option<u32>>,
     /// Snapshots that a worker may still have; freed here and nowhere else.
     published: Vec<Arc<Snapshot>>,
+    /// Whose virtual IPs the steering programs know; none when changing them failed half way.
+    steered: Option<ServiceTable>,
     started: std::time::Instant,
 }
 

@@ -3,7 +3,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Engine, EngineError};
-use crate::service::Snapshot;
+use crate::service::{ServiceTable, Snapshot};
 
 /// How long to wait for the workers: much longer than a batch takes.
 const TAKE_LIMIT: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ impl Engine {
             mailbox.publish_snapshot(snapshot.clone());
         }
         self.await_workers(generation)?;
-        self.steering.set_service_addresses(snapshot.services.addresses())?;
+        self.steer_to(&snapshot.services)?;
         drop(snapshot);
         // The last is ours to keep; of the others, those that no worker has any more may go.
         let newest = self.published.pop();
@@ -38,6 +38,25 @@ impl Engine {
     /// Of the newest snapshot.
     pub fn generation(&self) -> u32 {
         self.published.last().map_or(0, |snapshot| snapshot.generation)
+    }
+
+    /// Has packets to the virtual IPs of these Services, and to no others, come to the workers.
+    fn steer_to(&mut self, services: &ServiceTable) -> Result<(), EngineError> {
+        let changed = match self.steered.take() {
+            Some(before) => self.steering.change_service_addresses(
+                before.addresses_not_in(services),
+                services.addresses_not_in(&before),
+            ),
+            // After a failure nobody knows how far it came, but the programs' own map.
+            None => {
+                let known: Vec<_> = self.steering.service_addresses().collect();
+                let gone = known.into_iter().filter(|known| !services.contains_address(known));
+                self.steering.change_service_addresses(gone, services.addresses())
+            }
+        };
+        changed?;
+        self.steered = Some(services.clone());
+        Ok(())
     }
 
     fn await_workers(&self, generation: u32) -> Result<(), EngineError> {

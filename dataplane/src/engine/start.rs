@@ -9,7 +9,7 @@ use nix::net::if_::if_nametoindex;
 use super::{Engine, EngineConfig, EngineError, HostPort, PollMode};
 use crate::flow::{Fingerprints, FingerprintsMemory, FlowConfig, FlowTable};
 use crate::pipeline::{Ingress, Pipeline, PipelineConfig};
-use crate::service::Snapshot;
+use crate::service::{ServiceTable, Snapshot};
 use crate::steer::{Steering, SteeringConfig, disable_transmit_offloads};
 use crate::wire::HashKeys;
 use crate::worker::{Bound, Command, Mailbox, Worker};
@@ -62,6 +62,7 @@ impl Engine {
             threads: Vec::new(),
             cores: assign_cores(config),
             published: vec![Arc::new(Snapshot::default())],
+            steered: Some(ServiceTable::default()),
             started: Instant::now(),
         };
         for (number, commands) in receivers.into_iter().enumerate() {

@@ -4,6 +4,7 @@
 //! as one value, and workers only read.
 
 mod forwarding;
+mod shared_table;
 mod snapshot;
 mod table;
 

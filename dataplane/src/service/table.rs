@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
-use hashbrown::HashTable;
-
+use super::shared_table::SharedTable;
 use crate::maglev::{Maglev, table_size};
 use crate::wire::{Address, Endpoint, HashKeys, Protocol};
 
@@ -76,32 +75,53 @@ pub enum Lookup<'a> {
 }
 
 /// All frontends. IPv4 and IPv6 addresses never meet here: an [`Address`] is of one family.
+///
+/// A copy costs next to nothing, and a change of a copy only what it changes.
 #[derive(Clone, Default)]
 pub struct ServiceTable {
-    frontends: HashTable<(Frontend, Arc<Service>)>,
-    addresses: HashTable<Address>,
+    frontends: SharedTable<(Frontend, Arc<Service>)>,
+    addresses: SharedTable<Address>,
 }
 
 impl ServiceTable {
-    /// Builds the table; a frontend that comes twice keeps the first.
+    /// Builds the table; of a frontend that comes twice the last counts.
     pub fn new(services: impl IntoIterator<Item = (Frontend, Arc<Service>)>) -> Self {
         let mut table = Self::default();
         for (frontend, service) in services {
             table.insert_address(frontend.endpoint.address);
-            let hash = frontend_hash(&frontend);
-            table
-                .frontends
-                .entry(hash, |(known, _)| *known == frontend, |(known, _)| frontend_hash(known))
-                .or_insert((frontend, service));
+            table.insert(frontend, service);
         }
         table
     }
 
+    /// Has this Service answer at a frontend, whose address is to be inserted as well.
+    pub fn insert(&mut self, frontend: Frontend, service: Arc<Service>) {
+        self.frontends.insert(
+            frontend_hash(&frontend),
+            (frontend, service),
+            |(known, _)| *known == frontend,
+            |(known, _)| frontend_hash(known),
+        );
+    }
+
+    /// Has nobody answer at a frontend.
+    pub fn remove(&mut self, frontend: &Frontend) {
+        self.frontends.remove(frontend_hash(frontend), |(known, _)| known == frontend);
+    }
+
     /// Makes `address` a virtual IP even if no port is offered on it: its packets are answered.
     pub fn insert_address(&mut self, address: Address) {
-        self.addresses
-            .entry(address_hash(&address), |known| *known == address, address_hash)
-            .or_insert(address);
+        self.addresses.insert(
+            address_hash(&address),
+            address,
+            |known| *known == address,
+            address_hash,
+        );
+    }
+
+    /// Makes `address` no virtual IP any more.
+    pub fn remove_address(&mut self, address: &Address) {
+        self.addresses.remove(address_hash(address), |known| known == address);
     }
 
     /// What stands behind a destination.
@@ -124,9 +144,25 @@ impl ServiceTable {
         self.addresses.iter().copied()
     }
 
+    /// How many virtual IPs there are.
+    pub fn address_count(&self) -> usize {
+        self.addresses.len()
+    }
+
+    /// The virtual IPs here that `other` has not. Costs as much as the two differ.
+    pub fn addresses_not_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = Address> + 'a {
+        let candidates = self.addresses.iter_unshared(&other.addresses).copied();
+        candidates.filter(|address| !other.contains_address(address))
+    }
+
     /// The frontends and what is behind them, in no order.
     pub fn frontends(&self) -> impl Iterator<Item = (&Frontend, &Arc<Service>)> {
         self.frontends.iter().map(|(frontend, service)| (frontend, service))
+    }
+
+    /// How many frontends there are.
+    pub fn frontend_count(&self) -> usize {
+        self.frontends.len()
     }
 }
 

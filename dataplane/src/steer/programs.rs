@@ -218,18 +218,29 @@ impl Steering {
         self.change_sockets(|sockets| sockets.set(slot * MAX_WORKERS + queue, socket, 0))
     }
 
-    /// Makes these, and no others, the addresses whose packets go to a worker.
+    /// The addresses whose packets go to a worker, in no order.
+    pub fn service_addresses(&self) -> impl Iterator<Item = Address> + '_ {
+        self.service_addresses.iter().copied()
+    }
+
+    /// Has packets to the addresses that come go to a worker, and those to the addresses that are
+    /// gone no longer.
     ///
     /// # Errors
-    /// When there are too many, or the map refuses; what was in force before then stays.
-    pub fn set_service_addresses(
+    /// When there are too many: then nothing is changed. When the map refuses: then what was
+    /// changed before stays so.
+    pub fn change_service_addresses(
         &mut self,
-        wanted: impl Iterator<Item = Address>,
+        gone: impl Iterator<Item = Address>,
+        come: impl Iterator<Item = Address>,
     ) -> Result<(), SteerError> {
-        let wanted: HashSet<Address> = wanted.collect();
-        if wanted.len() > MAX_SERVICE_ADDRESSES as usize {
-            let limit = MAX_SERVICE_ADDRESSES as usize;
-            return Err(SteerError::TooManyAddresses { wanted: wanted.len(), limit });
+        let known = &self.service_addresses;
+        let gone: Vec<_> = gone.filter(|address| known.contains(address)).collect();
+        let come: Vec<_> = come.filter(|address| !known.contains(address)).collect();
+        let (wanted, limit) =
+            (known.len() + come.len() - gone.len(), MAX_SERVICE_ADDRESSES as usize);
+        if wanted > limit {
+            return Err(SteerError::TooManyAddresses { wanted, limit });
         }
         let failed = |source| SteerError::Map { map: "SERVICE_ADDRESSES", source };
         let map = self
@@ -238,16 +249,13 @@ impl Steering {
             .ok_or_else(|| missing_map("SERVICE_ADDRESSES"))?;
         let mut map: BpfHashMap<_, [u64; 2], u8> = map.try_into().map_err(failed)?;
         // Entry by entry, so that what is known of the map stays true when it refuses one.
-        let gone: Vec<_> = self.service_addresses.difference(&wanted).copied().collect();
         for address in gone {
             map.remove(&[address.high(), address.low()]).map_err(failed)?;
             self.service_addresses.remove(&address);
         }
-        for address in wanted {
-            if !self.service_addresses.contains(&address) {
-                map.insert([address.high(), address.low()], 1, 0).map_err(failed)?;
-                self.service_addresses.insert(address);
-            }
+        for address in come {
+            map.insert([address.high(), address.low()], 1, 0).map_err(failed)?;
+            self.service_addresses.insert(address);
         }
         Ok(())
     }
