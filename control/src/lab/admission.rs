@@ -22,7 +22,7 @@ pub(super) fn admit(
 ) -> Result<(), Problem> {
     let id = object.id();
     let owner = id.key.to_string();
-    object.metadata_mut().namespace = Some(id.key.namespace.clone());
+    object.metadata_mut().namespace = Some(id.key.namespace.to_string());
     let options = state.options.clone();
     let admitted = match object {
         Object::Service(service) => {

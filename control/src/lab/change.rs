@@ -325,7 +325,7 @@ fn remove_pod(site: &Site, pod_state: &PodState) -> Result<()> {
 fn services_of<'o>(stored: &'o BTreeMap<ObjectId, Object>, namespace: &str) -> Vec<&'o Service> {
     stored
         .iter()
-        .filter(|(id, _)| id.key.namespace == namespace)
+        .filter(|(id, _)| &*id.key.namespace == namespace)
         .filter_map(|(_, object)| match object {
             Object::Service(service) => Some(&**service),
             _ => None,

@@ -130,8 +130,8 @@ fn list_service(
     let headless = is_headless(&spec);
     let kind = spec.type_.unwrap_or_else(|| "ClusterIP".to_owned());
     ServiceListing {
-        namespace,
-        name,
+        namespace: namespace.to_string(),
+        name: name.to_string(),
         r#type: if headless { "Headless".to_owned() } else { kind },
         cluster_ips: if headless { Vec::new() } else { spec.cluster_ips.unwrap_or_default() },
         ports: spec

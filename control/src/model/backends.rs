@@ -24,12 +24,10 @@ impl Candidates {
     /// Adds the endpoints of one family in `group` that listen on the Service's port: same name,
     /// same protocol.
     pub(super) fn add_group(&mut self, group: &EndpointGroup, port: &PortRecord, ipv4: bool) {
-        let same = |of: &&GroupPort| of.name == port.name && of.protocol == port.protocol;
+        let same = |of: &&GroupPort| *of.name == *port.name && of.protocol == port.protocol;
         for group_port in group.ports.iter().filter(same) {
-            for (address, conditions) in &group.endpoints {
-                if address.is_ipv4() == ipv4 {
-                    self.add(*address, group_port.port, *conditions);
-                }
+            for endpoint in group.endpoints.iter().filter(|of| of.address.is_ipv4() == ipv4) {
+                self.add(endpoint.address, group_port.port, endpoint.conditions);
             }
         }
     }

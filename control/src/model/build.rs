@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use maglane_dataplane::service::{Frontend, Service};
+use maglane_dataplane::service::{Frontend, Service, ServiceTable};
 use maglane_dataplane::wire::{Address, Endpoint};
 
 use super::backends::{Candidates, Chosen};
@@ -41,6 +41,30 @@ impl Built {
             && self.frontends.iter().zip(&other.frontends).all(|(one, two)| {
                 one.frontend == two.frontend && Arc::ptr_eq(&one.service, &two.service)
             })
+    }
+
+    /// Takes out of the table what is not in `next`.
+    pub(super) fn take_out_of(&self, table: &mut ServiceTable, next: &Self) {
+        for built in self.frontends.iter().filter(|built| next.frontend(&built.frontend).is_none())
+        {
+            table.remove(&built.frontend);
+        }
+        for vip in self.vips.iter().filter(|vip| !next.vips.contains(vip)) {
+            table.remove_address(vip);
+        }
+    }
+
+    /// Puts into the table what is not as in `previous`.
+    pub(super) fn put_into(&self, table: &mut ServiceTable, previous: &Self) {
+        for built in &self.frontends {
+            let known = previous.frontend(&built.frontend);
+            if !known.is_some_and(|known| Arc::ptr_eq(&known.service, &built.service)) {
+                table.insert(built.frontend, built.service.clone());
+            }
+        }
+        for vip in self.vips.iter().filter(|vip| !previous.vips.contains(vip)) {
+            table.insert_address(*vip);
+        }
     }
 
     fn frontend(&self, wanted: &Frontend) -> Option<&BuiltFrontend> {

@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{EndpointSubset, Endpoints};
 use k8s_openapi::api::discovery::v1::{Endpoint as SliceEndpoint, EndpointPort, EndpointSlice};
 use maglane_dataplane::wire::{Address, Protocol};
 
 use super::address::{ProtocolField, port_number, protocol, unicast};
+use super::place::{Place, Places};
 use super::problem::Reporter;
 
 /// Label that ties an EndpointSlice to its Service.
@@ -13,14 +16,23 @@ const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 /// object.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct EndpointGroup {
-    pub(super) ports: Vec<GroupPort>,
-    pub(super) endpoints: Vec<(Address, Conditions)>,
+    pub(super) ports: Box<[GroupPort]>,
+    pub(super) endpoints: Box<[GroupEndpoint]>,
+}
+
+/// One machine of an [`EndpointGroup`]. There may be a million of these.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct GroupEndpoint {
+    pub(super) address: Address,
+    /// None where the source knows of no places.
+    place: Option<Arc<Place>>,
+    pub(super) conditions: Conditions,
 }
 
 /// A port of an [`EndpointGroup`], matched to a Service's port by name and protocol.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct GroupPort {
-    pub(super) name: String,
+    pub(super) name: Box<str>,
     pub(super) protocol: Protocol,
     pub(super) port: u16,
 }
@@ -40,7 +52,7 @@ pub(super) struct Conditions {
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct SliceRecord {
     /// Name of its Service, in the same namespace.
-    pub(super) service: String,
+    pub(super) service: Arc<str>,
     pub(super) group: EndpointGroup,
 }
 
@@ -49,6 +61,7 @@ impl SliceRecord {
     pub(super) fn read(
         slice: &EndpointSlice,
         service_cidrs: &[IpNet],
+        places: &mut Places,
         reporter: &mut Reporter,
     ) -> Option<Self> {
         let service = slice.metadata.labels.as_ref()?.get(SERVICE_NAME_LABEL)?;
@@ -76,13 +89,19 @@ impl SliceRecord {
                 continue;
             };
             if address.is_ipv4() == ipv4 {
-                endpoints.push((address, read_conditions(endpoint)));
+                let conditions = read_conditions(endpoint);
+                endpoints.push(GroupEndpoint {
+                    address,
+                    place: Some(places.of(endpoint)),
+                    conditions,
+                });
             } else {
                 let why = format!("must be of the slice's addressType {}", slice.address_type);
                 reporter.invalid(field, text, why);
             }
         }
-        Some(Self { service: service.clone(), group: EndpointGroup { ports, endpoints } })
+        let group = EndpointGroup { ports, endpoints: endpoints.into() };
+        Some(Self { service: service.as_str().into(), group })
     }
 }
 
@@ -112,7 +131,11 @@ fn read_subset(
             let field = format!("subsets[{index}].{list}[{place}].ip");
             let conditions = Conditions { ready, serving: ready, terminating: false };
             let address = backend_address(&address.ip, &field, service_cidrs, reporter);
-            endpoints.extend(address.map(|address| (address, conditions)));
+            endpoints.extend(address.map(|address| GroupEndpoint {
+                address,
+                place: None,
+                conditions,
+            }));
         }
     }
     let ports = subset.ports.as_deref().unwrap_or_default().iter().enumerate();
@@ -120,7 +143,7 @@ fn read_subset(
         let field = format!("subsets[{index}].ports[{place}]");
         read_port(port.name.as_deref(), port.protocol.as_deref(), port.port, &field, reporter)
     });
-    EndpointGroup { ports: ports.collect(), endpoints }
+    EndpointGroup { ports: ports.collect(), endpoints: endpoints.into() }
 }
 
 fn read_slice_port(
@@ -154,7 +177,7 @@ fn read_port(
         }
     };
     let port = port_number(number, &format!("{field}.port"), reporter)?;
-    Some(GroupPort { name: name.unwrap_or_default().to_owned(), protocol, port })
+    Some(GroupPort { name: name.unwrap_or_default().into(), protocol, port })
 }
 
 fn read_conditions(endpoint: &SliceEndpoint) -> Conditions {

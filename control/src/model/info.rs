@@ -65,8 +65,8 @@ pub(super) fn service_info(key: &ObjectKey, record: &ServiceRecord, built: &Buil
     let mut backends: Vec<_> = built.frontends.iter().flat_map(backend_infos).collect();
     backends.sort();
     ServiceInfo {
-        namespace: key.namespace.clone(),
-        name: key.name.clone(),
+        namespace: key.namespace.to_string(),
+        name: key.name.to_string(),
         cluster_ips: built.vips.iter().map(|vip| vip.to_ip()).collect(),
         ports: record.ports.iter().map(port_info).collect(),
         backends,

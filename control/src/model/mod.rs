@@ -15,6 +15,7 @@ mod claims;
 mod group;
 mod info;
 mod object;
+mod place;
 mod pod;
 mod problem;
 mod service;

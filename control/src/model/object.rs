@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -30,18 +31,18 @@ impl Kind {
     }
 }
 
-/// What tells objects of one kind apart. Shown as `namespace/name`.
+/// What tells objects of one kind apart. Shown as `namespace/name`. Copies share their text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct ObjectKey {
     /// `default` where the object names none.
-    pub(crate) namespace: String,
+    pub(crate) namespace: Arc<str>,
     /// `metadata.name`.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
 }
 
 impl ObjectKey {
     /// The key of `namespace/name`.
-    pub(crate) fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+    pub(crate) fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
     }
 

@@ -43,7 +43,7 @@ impl PodRecord {
     }
 
     /// Whether a Service with this selector means the Pod. An empty selector means none.
-    pub(super) fn matches(&self, selector: &BTreeMap<String, String>) -> bool {
+    pub(super) fn matches(&self, selector: &[(String, String)]) -> bool {
         !selector.is_empty()
             && selector.iter().all(|(label, value)| self.labels.get(label) == Some(value))
     }

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -10,10 +9,12 @@ use maglane_dataplane::wire::{Address, Protocol};
 use super::Problem;
 use super::address::{ProtocolField, port_number, protocol, unicast};
 use super::problem::{Reporter, strictly};
+use super::state::Settings;
 
-/// Labels that hand a Service to somebody else.
-const FOREIGN_LABELS: [&str; 2] =
-    ["service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"];
+/// Label that hands a Service to the proxy of that name.
+const PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
+/// Label of a Service that no proxy is to touch.
+const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 
 /// What the model keeps of a Service that it serves.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,7 +25,7 @@ pub(super) struct ServiceRecord {
     pub(super) vips: Vec<Vip>,
     pub(super) ports: Vec<PortRecord>,
     /// Empty when somebody else writes the endpoints.
-    pub(super) selector: BTreeMap<String, String>,
+    pub(super) selector: Box<[(String, String)]>,
     pub(super) publish_not_ready: bool,
 }
 
@@ -57,12 +58,13 @@ impl ServiceRecord {
     /// Reads a Service; `None` when no address of it is ours to serve.
     pub(super) fn read(
         service: &Service,
-        service_cidrs: &[IpNet],
+        settings: &Settings,
         reporter: &mut Reporter,
     ) -> Option<Self> {
         let labels = service.metadata.labels.as_ref();
-        let foreign = |label: &str| labels.is_some_and(|labels| labels.contains_key(label));
-        if FOREIGN_LABELS.iter().any(|label| foreign(label)) {
+        let label = |name: &str| labels.and_then(|labels| labels.get(name));
+        let ours = label(PROXY_NAME_LABEL) == settings.service_proxy_name.as_ref();
+        if !ours || label(HEADLESS_LABEL).is_some() {
             return None;
         }
         let Some(spec) = &service.spec else {
@@ -74,9 +76,9 @@ impl ServiceRecord {
         }
         Some(Self {
             created: service.metadata.creation_timestamp.as_ref().map(|time| time.0),
-            vips: read_vips(spec, service_cidrs, reporter)?,
+            vips: read_vips(spec, settings, reporter)?,
             ports: read_ports(spec, reporter),
-            selector: spec.selector.clone().unwrap_or_default(),
+            selector: spec.selector.clone().unwrap_or_default().into_iter().collect(),
             publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
         })
     }
@@ -92,7 +94,7 @@ pub(crate) fn is_headless(spec: &ServiceSpec) -> bool {
 /// # Errors
 /// The first thing that is wrong with any of them.
 pub(crate) fn cluster_ips(spec: &ServiceSpec, cidrs: &[IpNet]) -> Result<Vec<IpAddr>, Problem> {
-    let vips = strictly(|reporter| valid_vips(asked(spec), cidrs, reporter))?;
+    let vips = strictly(|reporter| valid_vips(asked(spec), cidrs, false, reporter))?;
     Ok(vips.iter().map(|vip| vip.address.to_ip()).collect())
 }
 
@@ -108,7 +110,8 @@ fn asked(spec: &ServiceSpec) -> Vec<(String, &str)> {
 }
 
 /// The valid virtual IPs; `None` for a headless Service or one that has no address at all.
-fn read_vips(spec: &ServiceSpec, cidrs: &[IpNet], reporter: &mut Reporter) -> Option<Vec<Vip>> {
+fn read_vips(spec: &ServiceSpec, settings: &Settings, reporter: &mut Reporter) -> Option<Vec<Vip>> {
+    let cidrs = settings.service_cidrs.as_slice();
     if is_headless(spec) {
         return None;
     }
@@ -120,17 +123,32 @@ fn read_vips(spec: &ServiceSpec, cidrs: &[IpNet], reporter: &mut Reporter) -> Op
         );
         return None;
     }
-    Some(valid_vips(asked, cidrs, reporter))
+    Some(valid_vips(asked, cidrs, settings.allocated_elsewhere, reporter))
 }
 
-fn valid_vips(asked: Vec<(String, &str)>, cidrs: &[IpNet], reporter: &mut Reporter) -> Vec<Vip> {
+/// Those outside the CIDRs are told; whether they are valid is for the caller to say.
+fn valid_vips(
+    asked: Vec<(String, &str)>,
+    cidrs: &[IpNet],
+    outside_too: bool,
+    reporter: &mut Reporter,
+) -> Vec<Vip> {
     let mut vips: Vec<Vip> = Vec::new();
     for (field, text) in asked {
         let Some(address) = unicast(text, &field, reporter) else { continue };
         if !cidrs.is_empty() && !cidrs.iter().any(|cidr| cidr.contains(&address.to_ip())) {
-            let why = format!("is not in the Service CIDRs {}", list(cidrs));
-            reporter.invalid(field, text, why);
-        } else if vips.iter().any(|vip| vip.address.is_ipv4() == address.is_ipv4()) {
+            let served = if outside_too {
+                ": served to Pods; the node's own processes have no route to it"
+            } else {
+                ""
+            };
+            let why = format!("is not in the Service CIDRs {}{served}", list(cidrs));
+            reporter.invalid(field.as_str(), text, why);
+            if !outside_too {
+                continue;
+            }
+        }
+        if vips.iter().any(|vip| vip.address.is_ipv4() == address.is_ipv4()) {
             reporter.invalid(field, text, "a Service has one address of each family");
         } else {
             vips.push(Vip { address, field });

@@ -30,7 +30,7 @@ impl World {
         let service_cidrs = ["172.30.0.0/16", "fd00:10:96::/112"];
         let service_cidrs =
             service_cidrs.iter().map(|cidr| cidr.parse().expect("a CIDR")).collect();
-        Self { model: Model::new(Settings { service_cidrs }) }
+        Self { model: Model::new(Settings { service_cidrs, ..Settings::default() }) }
     }
 
     fn of(yaml: &str) -> Self {
