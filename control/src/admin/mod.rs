@@ -17,7 +17,7 @@ pub(crate) use client::{Client, ClientError};
 pub(crate) use server::{Listener, Request, SocketError, serve};
 #[cfg(test)]
 pub(crate) use view::WorkerView;
-pub(crate) use view::{FlowView, StatusView, SyncView};
+pub(crate) use view::{FlowView, SourceView, StatusView, SyncView, WatchView};
 
 /// Where an agent listens unless it is told otherwise.
 pub(crate) const AGENT_SOCKET: &str = "/run/maglane/agent.sock";

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use maglane_dataplane::engine::{EngineStatus, PortStatus, WorkerStatus};
 use maglane_dataplane::flow::FlowRecord;
@@ -17,6 +18,9 @@ pub(crate) struct StatusView {
     pub(crate) uptime_s: u64,
     /// Of the snapshot in force.
     pub(crate) generation: u32,
+    /// What it follows.
+    #[serde(default)]
+    pub(crate) source: SourceView,
     /// Services with an address in force.
     pub(crate) services: usize,
     /// Pairs of address and port in force.
@@ -33,6 +37,40 @@ pub(crate) struct StatusView {
     pub(crate) kernel: BTreeMap<String, u64>,
     /// What is wrong, one line each.
     pub(crate) problems: Vec<String>,
+}
+
+/// What an agent follows.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct SourceView {
+    /// `manifests …`, or `API server …`.
+    pub(crate) what: String,
+    /// One entry a watched resource; none of manifests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) watches: Vec<WatchView>,
+    /// The Node that the agent runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) node: Option<String>,
+    /// Its zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) zone: Option<String>,
+    /// How kubectl reaches the API of a standalone agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+/// One watched resource.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct WatchView {
+    /// `Services`.
+    pub(crate) what: String,
+    /// Whether the server answers.
+    pub(crate) connected: bool,
+    /// Since it does, or does not.
+    pub(crate) since_s: u64,
+    /// Since an object last changed, or all were listed.
+    pub(crate) last_event_s: Option<u64>,
+    /// What was wrong last.
+    pub(crate) last_error: Option<String>,
 }
 
 /// One worker.

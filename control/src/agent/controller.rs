@@ -1,15 +1,18 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
-use maglane_dataplane::service::{Deliver, Masquerade, Snapshot};
+use ipnet::IpNet;
+use maglane_dataplane::service::{Deliver, ForwardingTable, Masquerade, Snapshot};
 
 use super::dataplane::Dataplane;
 use super::forwarding::forwarding_table;
 use super::pods::Pods;
 use super::uplinks::Uplinks;
 use crate::admin::{FlowView, StatusView, SyncView};
-use crate::model::{Model, ObjectId, Problem, ServiceInfo, Settings};
+use crate::model::{Kind, Model, ObjectId, Problem, ServiceInfo, Settings};
 use crate::net::neighbourhood::Neighbourhood;
+use crate::source::cluster::{Change, Item};
 use crate::source::manifest::Manifest;
 
 /// What every snapshot holds beside Services and addresses.
@@ -25,23 +28,33 @@ pub(crate) struct Policy {
 
 /// Joins what is known of Services and of the node, and has the dataplane follow.
 ///
-/// Changes are taken in by [`take_manifest`](Self::take_manifest) and
-/// [`take_neighbourhood`](Self::take_neighbourhood); [`settle`](Self::settle) puts them in force.
+/// Changes are taken in by [`take_manifest`](Self::take_manifest),
+/// [`take_change`](Self::take_change) and [`take_neighbourhood`](Self::take_neighbourhood);
+/// [`settle`](Self::settle) puts them in force, at a cost that goes with what changed and not with
+/// what there is.
 pub(crate) struct Controller<D> {
     dataplane: D,
     model: Model,
+    /// Of what a cluster sends, which says itself where it is from.
+    origin: Arc<str>,
     policy: Policy,
-    /// The objects that the model has.
-    objects: BTreeSet<ObjectId>,
     manifest_problems: Vec<Problem>,
     neighbourhood: Neighbourhood,
     pods: Pods,
     uplinks: Uplinks,
+    /// Of the neighbourhood and the Pods that are attached.
+    forwarding: ForwardingTable,
+    /// Not all is known yet that belongs together: nothing is put in force.
+    held: bool,
     /// What is in force is not what is known.
     stale: bool,
     generation: u32,
     frontends: usize,
     reported: BTreeSet<String>,
+    /// Problems may be others than those that were reported.
+    unreported: bool,
+    /// Of the model's problems that were reported.
+    reported_revision: u64,
     started: Instant,
 }
 
@@ -51,18 +64,32 @@ impl<D: Dataplane> Controller<D> {
         Self {
             dataplane,
             model: Model::new(settings),
+            origin: Arc::default(),
             policy,
-            objects: BTreeSet::new(),
             manifest_problems: Vec::new(),
             neighbourhood: Neighbourhood::default(),
             pods: Pods::default(),
             uplinks: Uplinks::default(),
+            forwarding: ForwardingTable::default(),
+            held: false,
             stale: true,
             generation: 0,
             frontends: 0,
             reported: BTreeSet::new(),
+            unreported: true,
+            reported_revision: 0,
             started: Instant::now(),
         }
+    }
+
+    /// Has nothing put in force until [`release`](Self::release).
+    pub(crate) fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Has everything put in force that is known, and from now on what changes.
+    pub(crate) fn release(&mut self) {
+        self.held = false;
     }
 
     /// Takes the whole content of the manifests. What has not changed costs next to nothing.
@@ -72,29 +99,59 @@ impl<D: Dataplane> Controller<D> {
             self.model.apply(&located.object, &located.origin);
             objects.insert(located.object.id());
         }
-        for gone in self.objects.difference(&objects) {
-            self.model.delete(gone);
+        for kind in [Kind::Service, Kind::EndpointSlice, Kind::Endpoints, Kind::Pod] {
+            self.model.retain(kind, |key| objects.contains(&ObjectId { kind, key: key.clone() }));
         }
-        self.objects = objects;
         self.manifest_problems = manifest.problems;
+        self.unreported = true;
+    }
+
+    /// Takes one change of a cluster's objects.
+    pub(crate) fn take_change(&mut self, change: Change) {
+        match change {
+            Change::Applied(Item::Object(object)) => self.model.apply(&object, &self.origin),
+            Change::Deleted(what, key) => {
+                if let Some(kind) = what.kind() {
+                    self.model.delete(&ObjectId { kind, key });
+                }
+            }
+            Change::Listed(what, seen) => {
+                if let Some(kind) = what.kind() {
+                    self.model.retain(kind, |key| seen.contains(key));
+                }
+            }
+            Change::Unreadable(what, key, problem) => match what.kind().zip(key) {
+                Some((kind, key)) => self.model.refuse(ObjectId { kind, key }, problem),
+                None => tracing::warn!("{problem}"),
+            },
+            // The source's own.
+            Change::Applied(Item::Node(..) | Item::ServiceCidr(..)) | Change::Withheld(..) => {}
+        }
+    }
+
+    /// Takes where virtual IPs come from. Services and endpoints are to be applied again.
+    pub(crate) fn take_service_cidrs(&mut self, cidrs: Vec<IpNet>) {
+        self.model.set_service_cidrs(cidrs);
     }
 
     /// Takes the neighbourhood and attaches and detaches Pods.
     pub(crate) fn take_neighbourhood(&mut self, neighbourhood: &Neighbourhood) {
-        self.stale |= self.neighbourhood != *neighbourhood;
+        let differs = self.neighbourhood != *neighbourhood;
         self.neighbourhood.clone_from(neighbourhood);
-        self.follow_pods();
+        self.follow_pods(differs);
         self.uplinks.follow(&self.neighbourhood, &mut self.dataplane);
+        self.unreported = true;
     }
 
     /// Tries again what failed and may work now.
     pub(crate) fn retry(&mut self) {
         if self.pods.unsettled() {
-            self.follow_pods();
+            self.follow_pods(false);
         }
         if self.uplinks.unsettled() {
             self.uplinks.follow(&self.neighbourhood, &mut self.dataplane);
         }
+        self.unreported = true;
     }
 
     /// Puts in force what is known, when it differs, and returns the generation in force.
@@ -102,15 +159,18 @@ impl<D: Dataplane> Controller<D> {
     /// # Errors
     /// When the dataplane does not take it: the last one stays in force.
     pub(crate) fn settle(&mut self) -> Result<u32, D::Error> {
+        if self.held {
+            return Ok(self.generation);
+        }
         self.stale |= self.model.update();
         self.report();
         if self.stale {
             let services = self.model.table();
-            let frontends = services.frontends().count();
+            let frontends = services.frontend_count();
             let snapshot = Snapshot {
                 generation: 0,
                 services,
-                forwarding: forwarding_table(&self.neighbourhood, |pod| self.pods.serves(pod)),
+                forwarding: self.forwarding.clone(),
                 masquerade: self.policy.masquerade,
                 deliver: self.policy.deliver,
             };
@@ -124,7 +184,7 @@ impl<D: Dataplane> Controller<D> {
 
     /// Whether something is to be tried again soon.
     pub(crate) fn unsettled(&self) -> bool {
-        self.stale || self.pods.unsettled() || self.uplinks.unsettled()
+        (self.stale && !self.held) || self.pods.unsettled() || self.uplinks.unsettled()
     }
 
     /// For `GET /status`.
@@ -139,6 +199,11 @@ impl<D: Dataplane> Controller<D> {
             ..StatusView::default()
         };
         view.with_engine(self.dataplane.status())
+    }
+
+    /// How many Services are in force, or would be.
+    pub(crate) fn served(&self) -> usize {
+        self.model.served()
     }
 
     /// For `GET /services`.
@@ -163,10 +228,13 @@ impl<D: Dataplane> Controller<D> {
         self.dataplane
     }
 
-    fn follow_pods(&mut self) {
+    fn follow_pods(&mut self, differs: bool) {
         let before = self.pods.names();
         self.pods.follow(&self.neighbourhood, self.policy.mtu_limit, &mut self.dataplane);
-        self.stale |= before != self.pods.names();
+        if differs || before != self.pods.names() {
+            self.forwarding = forwarding_table(&self.neighbourhood, |pod| self.pods.serves(pod));
+            self.stale = true;
+        }
     }
 
     fn problems(&self) -> Vec<String> {
@@ -181,6 +249,11 @@ impl<D: Dataplane> Controller<D> {
 
     /// Logs each problem once, when it comes up.
     fn report(&mut self) {
+        let revision = self.model.problem_revision();
+        if !std::mem::take(&mut self.unreported) && self.reported_revision == revision {
+            return;
+        }
+        self.reported_revision = revision;
         let problems: BTreeSet<String> = self.problems().into_iter().collect();
         for problem in problems.difference(&self.reported) {
             tracing::warn!("{problem}");

@@ -5,6 +5,7 @@ use maglane_dataplane::engine::{ConfigError, EngineError};
 
 use crate::admin::SocketError;
 use crate::net::NetError;
+use crate::source::cluster::AccessError;
 use crate::source::watch::WatchError;
 
 /// Why an agent does not start, or ended.
@@ -33,8 +34,11 @@ pub(crate) enum AgentError {
         /// The system's answer.
         cause: io::Error,
     },
+    /// The API server cannot be reached with what is known of it.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The source is not followed yet.
-    #[error("API servers are not followed yet: give --manifests")]
+    #[error("--standalone is not served yet: give --manifests or --kubeconfig")]
     Source,
     /// Changes of manifests would go unnoticed.
     #[error(transparent)]

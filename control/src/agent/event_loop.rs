@@ -1,17 +1,17 @@
 use std::time::Duration;
 
+use ipnet::IpNet;
 use rtnetlink::Handle;
 use tokio::sync::mpsc;
 
 use super::AgentError;
 use super::controller::Controller;
 use super::dataplane::Dataplane;
+use super::feed::Feed;
 use crate::admin::{self, Listener, Request, StatusView, SyncView};
 use crate::net::NetError;
 use crate::net::host_port::{self, HostPortOptions};
 use crate::net::watch::Watch;
-use crate::source::files::Files;
-use crate::source::watch::FileWatch;
 
 /// Until what failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -21,8 +21,7 @@ const WAITING_REQUESTS: usize = 16;
 /// Takes in what comes, one thing at a time, and settles.
 pub(super) struct EventLoop<D> {
     pub(super) controller: Controller<D>,
-    pub(super) files: Files,
-    pub(super) file_watch: FileWatch,
+    pub(super) feed: Feed,
     pub(super) net_watch: Watch,
     pub(super) routes: Routes,
 }
@@ -31,9 +30,29 @@ pub(super) struct EventLoop<D> {
 pub(super) struct Routes {
     pub(super) handle: Handle,
     pub(super) host_port: HostPortOptions,
+    /// Whether the kernel has IPv6.
+    pub(super) ipv6: bool,
 }
 
 impl Routes {
+    /// Has these Service CIDRs, and no others, led to the host port.
+    async fn follow(&mut self, cidrs: Vec<IpNet>) {
+        // Those that the kernel does not take are tried again with all others.
+        let cidrs: Vec<_> = cidrs.into_iter().filter(|cidr| self.routes(cidr)).collect();
+        let before = std::mem::replace(&mut self.host_port.service_cidrs, cidrs);
+        let stays = |cidr: &IpNet| self.host_port.service_cidrs.contains(cidr);
+        let gone: Vec<_> = before.into_iter().filter(|cidr| !stays(cidr)).collect();
+        if let Err(error) = host_port::remove_routes(&self.handle, &gone).await {
+            tracing::warn!("{error}");
+        }
+        self.restore().await;
+    }
+
+    /// Whether the kernel takes a route to these addresses.
+    fn routes(&self, cidr: &IpNet) -> bool {
+        self.ipv6 || cidr.addr().is_ipv4()
+    }
+
     async fn restore(&self) {
         if let Err(error) = host_port::restore_routes(&self.handle, &self.host_port).await {
             tracing::warn!("the node's own processes may reach no Service: {error}");
@@ -43,18 +62,23 @@ impl Routes {
 
 impl<D: Dataplane> EventLoop<D> {
     /// Runs until `stop` is over or the network can no longer be followed. Answers on `listener`
-    /// from the moment that everything found at start is in force. Gives the dataplane back.
+    /// from the moment that what was found at start is in force: manifests whole, of a cluster
+    /// nothing yet. Gives the dataplane back.
     pub(super) async fn run(
         mut self,
         listener: &mut Listener,
         stop: impl Future<Output = ()>,
     ) -> (Result<(), AgentError>, D) {
         let (sender, mut requests) = mpsc::channel(WAITING_REQUESTS);
-        self.controller.take_manifest(self.files.read());
+        self.feed.begin(&mut self.controller);
         self.controller.take_neighbourhood(self.net_watch.current());
         self.settle();
         let server = listener.take().map(|listener| tokio::spawn(admin::serve(listener, sender)));
-        tracing::info!(services = self.controller.services().len(), "serving");
+        tracing::info!(
+            services = self.controller.served(),
+            source = self.feed.view().what,
+            "serving"
+        );
         let ended = self.follow(&mut requests, stop).await;
         if let Some(server) = server {
             server.abort();
@@ -72,9 +96,7 @@ impl<D: Dataplane> EventLoop<D> {
             let unsettled = self.controller.unsettled();
             tokio::select! {
                 () = &mut stop => return Ok(()),
-                () = self.file_watch.changed() => {
-                    self.controller.take_manifest(self.files.read());
-                }
+                () = self.feed.changed() => self.take_in().await?,
                 seen = self.net_watch.changed() => match seen {
                     Ok(neighbourhood) => {
                         self.controller.take_neighbourhood(neighbourhood);
@@ -86,11 +108,18 @@ impl<D: Dataplane> EventLoop<D> {
                         tokio::time::sleep(RETRY).await;
                     }
                 },
-                Some(request) = requests.recv() => self.answer(request).await,
+                Some(request) = requests.recv() => self.answer(request).await?,
                 () = tokio::time::sleep(RETRY), if unsettled => self.controller.retry(),
             }
             self.settle();
         }
+    }
+
+    async fn take_in(&mut self) -> Result<(), AgentError> {
+        if let Some(cidrs) = self.feed.take_in(&mut self.controller).await? {
+            self.routes.follow(cidrs).await;
+        }
+        Ok(())
     }
 
     fn settle(&mut self) {
@@ -100,17 +129,23 @@ impl<D: Dataplane> EventLoop<D> {
     }
 
     /// Whoever asked may have gone: then the answer is dropped.
-    async fn answer(&mut self, request: Request) {
+    async fn answer(&mut self, request: Request) -> Result<(), AgentError> {
         match request {
             Request::Status(reply) => drop(reply.send(self.status().await)),
             Request::Services(reply) => drop(reply.send(self.controller.services())),
             Request::Flows(limit, reply) => drop(reply.send(self.controller.flows(limit))),
-            Request::Sync(reply) => drop(reply.send(self.sync().await)),
+            Request::Sync(reply) => {
+                self.take_in().await?;
+                drop(reply.send(self.sync().await));
+            }
         }
+        Ok(())
     }
 
     async fn status(&self) -> StatusView {
         let mut status = self.controller.status();
+        status.source = self.feed.view();
+        status.problems.splice(0..0, self.feed.problems());
         match self.net_watch.dropped().await {
             Ok(counts) => status.kernel.extend(counts),
             Err(error) => tracing::warn!("{error}"),
@@ -120,8 +155,12 @@ impl<D: Dataplane> EventLoop<D> {
 
     async fn sync(&mut self) -> Result<SyncView, String> {
         self.net_watch.refresh().await.map_err(|error| error.to_string())?;
-        self.controller.take_manifest(self.files.read());
         self.controller.take_neighbourhood(self.net_watch.current());
-        self.controller.sync()
+        if let Some(why) = self.feed.incomplete() {
+            return Err(why);
+        }
+        let mut view = self.controller.sync()?;
+        view.problems.splice(0..0, self.feed.problems());
+        Ok(view)
     }
 }

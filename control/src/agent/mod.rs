@@ -10,11 +10,14 @@
 //! One thread does all this; engine calls are short and made in place. Whatever comes, the loop
 //! takes it in, then settles: so a burst of changes makes one snapshot.
 
+#[cfg(test)]
+mod cluster_tests;
 mod controller;
 mod dataplane;
 mod error;
 mod event_loop;
 mod exclusive;
+mod feed;
 mod forwarding;
 mod options;
 #[cfg(test)]
@@ -34,12 +37,14 @@ use crate::net::host_port;
 use crate::net::netlink;
 use crate::net::sysctl;
 use crate::net::watch::Watch;
+use crate::source::cluster::Cluster;
 use crate::source::files::Files;
 use crate::source::watch::FileWatch;
 
 use controller::Controller;
 pub(crate) use error::AgentError;
 use event_loop::{EventLoop, Routes};
+use feed::{ClusterFeed, Feed};
 pub(crate) use options::{AgentOptions, Poll, SourceOptions, StandaloneOptions, XdpPort};
 
 /// Runs an agent in the calling thread's network namespace until SIGTERM or SIGINT. Needs a
@@ -54,25 +59,21 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     exclusive::check_privileges()?;
     let _alone = exclusive::only_agent_here()?;
     let mut listener = Listener::bind(&options.socket)?;
-    let SourceOptions::Manifests(paths) = &options.source else {
-        return Err(AgentError::Source);
-    };
-    let files = Files::new(paths.clone());
-    files.check().map_err(|(path, cause)| AgentError::Manifests { path, cause })?;
-    let file_watch = FileWatch::start(files.paths())?;
+    let feed = feed(&options).await?;
     let ports = options.xdp_ports.iter().map(|port| port.interface.clone()).collect();
     let net_watch = Watch::start(ports).await?;
     let handle = netlink::connect()?;
     // Of several addresses, the one that others know the node by.
     let known_by = [true, false].into_iter().filter_map(default_source);
     let addresses: Vec<_> = known_by.chain(net_watch.current().node_addresses.clone()).collect();
-    let host_port = options.host_port(&addresses, sysctl::new_links_have_ipv6());
+    let ipv6 = sysctl::new_links_have_ipv6();
+    let host_port = options.host_port(&addresses, ipv6);
     host_port::create(&handle, &host_port).await?;
-    let routes = Routes { handle: handle.clone(), host_port };
+    let routes = Routes { handle: handle.clone(), host_port, ipv6 };
     let served = async {
         let engine = start_engine(&options)?;
         let controller = Controller::new(engine, options.settings(), options.policy());
-        let event_loop = EventLoop { controller, files, file_watch, net_watch, routes };
+        let event_loop = EventLoop { controller, feed, net_watch, routes };
         let (ended, engine) = event_loop.run(&mut listener, stop.wait()).await;
         let stopped = engine.stop().map_err(AgentError::from);
         ended.and(stopped)
@@ -83,6 +84,24 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     removed?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Begins to follow what was asked for.
+async fn feed(options: &AgentOptions) -> Result<Feed, AgentError> {
+    match &options.source {
+        SourceOptions::Manifests(paths) => {
+            let files = Files::new(paths.clone());
+            files.check().map_err(|(path, cause)| AgentError::Manifests { path, cause })?;
+            let watch = FileWatch::start(files.paths())?;
+            Ok(Feed::Manifests { files, watch })
+        }
+        SourceOptions::Cluster(of) => {
+            let cluster = Cluster::start(of).await?;
+            let feed = ClusterFeed::new(cluster, options.cidr_policy(), None);
+            Ok(Feed::Cluster(Box::new(feed)))
+        }
+        SourceOptions::Standalone(_) => Err(AgentError::Source),
+    }
 }
 
 /// A worker on a core that is not there would run anywhere, and nobody would know.

@@ -1,13 +1,14 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use maglane_dataplane::engine::{EngineConfig, PollMode, XdpMode};
 use maglane_dataplane::service::{Deliver, Masquerade};
 use serde::{Deserialize, Serialize};
 
 use super::controller::Policy;
+use super::feed::CidrPolicy;
 use crate::model::{Settings, is_link_local};
 use crate::net::host_port::HostPortOptions;
 use crate::source::cluster::ClusterOptions;
@@ -19,7 +20,7 @@ pub(crate) struct AgentOptions {
     pub(crate) source: SourceOptions,
     /// Where to listen for requests.
     pub(crate) socket: PathBuf,
-    /// Where virtual IPs come from.
+    /// Where virtual IPs come from; none when nobody said.
     pub(crate) service_cidrs: Vec<IpNet>,
     /// The node's addresses; found out when there is none of a family.
     pub(crate) node_ips: Vec<IpAddr>,
@@ -37,7 +38,6 @@ pub(crate) struct AgentOptions {
 
 /// Where Services and endpoints come from.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "the API server is being put together")]
 pub(crate) enum SourceOptions {
     /// Files and directories.
     Manifests(Vec<PathBuf>),
@@ -61,6 +61,13 @@ pub(crate) struct StandaloneOptions {
     pub(crate) service_proxy_name: Option<String>,
     /// The node is a lab's: Pods that are bound to it are to be started.
     pub(crate) lab: bool,
+}
+
+/// kubeadm's, and its like of IPv6.
+pub(crate) fn default_service_cidrs() -> Vec<IpNet> {
+    let ipv4 = Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 12);
+    let ipv6 = Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0x10, 0x96, 0, 0, 0, 0, 0), 112);
+    vec![ipv4.into(), ipv6.into()]
 }
 
 /// How workers wait for packets, as people choose it.
@@ -105,7 +112,34 @@ pub(crate) struct XdpPort {
 impl AgentOptions {
     /// What the model needs to know.
     pub(super) fn settings(&self) -> Settings {
-        Settings { service_cidrs: self.service_cidrs.clone() }
+        let service_proxy_name = match &self.source {
+            SourceOptions::Manifests(_) => None,
+            SourceOptions::Cluster(of) => of.service_proxy_name.clone(),
+            SourceOptions::Standalone(of) => of.service_proxy_name.clone(),
+        };
+        Settings {
+            service_cidrs: self.known_cidrs(),
+            service_proxy_name,
+            allocated_elsewhere: !self.is_of_manifests(),
+        }
+    }
+
+    /// Which CIDRs to serve when an API server tells, or does not.
+    pub(super) fn cidr_policy(&self) -> CidrPolicy {
+        CidrPolicy { always: self.service_cidrs.clone(), otherwise: default_service_cidrs() }
+    }
+
+    /// The Service CIDRs as far as they are known before anybody was asked.
+    fn known_cidrs(&self) -> Vec<IpNet> {
+        if self.service_cidrs.is_empty() && self.is_of_manifests() {
+            default_service_cidrs()
+        } else {
+            self.service_cidrs.clone()
+        }
+    }
+
+    fn is_of_manifests(&self) -> bool {
+        matches!(self.source, SourceOptions::Manifests(_))
     }
 
     /// What every snapshot holds.
@@ -122,12 +156,12 @@ impl AgentOptions {
                 node_addresses.push(*address);
             }
         }
-        let cidrs = self.service_cidrs.iter();
+        let cidrs = self.known_cidrs().into_iter();
         let masquerade = [self.masquerade.ipv4.to_ip(), self.masquerade.ipv6.to_ip()];
         HostPortOptions {
             workers: self.engine.workers,
             mtu: self.mtu,
-            service_cidrs: cidrs.filter(|cidr| ipv6 || cidr.addr().is_ipv4()).copied().collect(),
+            service_cidrs: cidrs.filter(|cidr| ipv6 || cidr.addr().is_ipv4()).collect(),
             node_addresses,
             masquerade_addresses: masquerade
                 .into_iter()

@@ -16,13 +16,13 @@ use crate::source::manifest;
 
 #[derive(Debug, thiserror::Error)]
 #[error("no memory")]
-struct Failed;
+pub(super) struct Failed;
 
 /// Remembers what it was told, and fails when it is told to.
 #[derive(Default)]
-struct Recorder {
-    calls: Vec<String>,
-    published: Option<Snapshot>,
+pub(super) struct Recorder {
+    pub(super) calls: Vec<String>,
+    pub(super) published: Option<Snapshot>,
     generation: u32,
     /// How often each call fails from now on.
     failures: BTreeMap<&'static str, u32>,
@@ -83,9 +83,11 @@ impl Dataplane for &mut Recorder {
 }
 
 fn controller(recorder: &mut Recorder) -> Controller<&mut Recorder> {
-    let masquerade = Masquerade::default();
-    let policy = Policy { masquerade, deliver: Deliver::Peer, mtu_limit: 3498 };
-    Controller::new(recorder, Settings::default(), policy)
+    Controller::new(recorder, Settings::default(), policy())
+}
+
+pub(super) fn policy() -> Policy {
+    Policy { masquerade: Masquerade::default(), deliver: Deliver::Peer, mtu_limit: 3498 }
 }
 
 fn service(name: &str, ip: &str) -> String {

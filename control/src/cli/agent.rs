@@ -27,9 +27,9 @@ pub(super) struct AgentArgs {
     /// Where `maglane status` and others ask
     #[arg(long, value_name = "PATH", default_value = AGENT_SOCKET)]
     socket: PathBuf,
-    /// Where ClusterIPs come from
-    #[arg(long, value_name = "CIDR", value_delimiter = ',',
-          default_values = ["10.96.0.0/12", "fd00:10:96::/112"])]
+    /// Where ClusterIPs come from; beside the ServiceCIDRs of the API server, where it has any
+    /// [default: those, else 10.96.0.0/12,fd00:10:96::/112]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     service_cidr: Vec<IpNet>,
     /// The node's address, one of each family at most; found out if it is not given
     #[arg(long, value_name = "IP", value_delimiter = ',')]
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(options.engine, EngineConfig::default());
         assert_eq!(options.mtu, MAX_MTU);
         assert_eq!(options.masquerade.ipv4.to_string(), "169.254.77.1");
-        assert_eq!(options.service_cidrs.len(), 2);
+        assert_eq!(options.service_cidrs, [], "nobody said");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::AskArgs;
 use super::output::{columns, duration, print};
-use crate::admin::StatusView;
+use crate::admin::{SourceView, StatusView};
 
 #[derive(Args, Debug)]
 pub(super) struct StatusArgs {
@@ -26,14 +26,16 @@ fn text(status: &StatusView) -> String {
         pods => format!("{} attached: {}", pods.len(), pods.join(", ")),
     };
     let mut text = format!(
-        "Agent:      maglane {}, up {}\nGeneration: {}\nServices:   {} ({} frontends)\n\
+        "Agent:      maglane {}, up {}\n{}Generation: {}\nServices:   {} ({} frontends)\n\
          Pods:       {pods}\n",
         status.version,
         duration(status.uptime_s),
+        source(&status.source),
         status.generation,
         status.services,
         status.frontends,
     );
+    section(&mut text, watches(&status.source));
     section(&mut text, workers(status));
     section(&mut text, ports(status));
     section(&mut text, counters(status));
@@ -51,6 +53,39 @@ fn section(text: &mut String, table: Option<String>) {
         text.push('\n');
         text.push_str(&table);
     }
+}
+
+fn source(source: &SourceView) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<11} {value}");
+    };
+    if !source.what.is_empty() {
+        line("Source:", &source.what);
+    }
+    if let Some(kubeconfig) = &source.kubeconfig {
+        line("Kubeconfig:", &kubeconfig.display().to_string());
+    }
+    match (&source.node, &source.zone) {
+        (Some(node), Some(zone)) => line("Node:", &format!("{node} in zone {zone}")),
+        (Some(node), None) => line("Node:", node),
+        (None, _) => {}
+    }
+    text
+}
+
+fn watches(source: &SourceView) -> Option<String> {
+    let rows = source.watches.iter().map(|watch| {
+        let state = if watch.connected { "connected" } else { "disconnected" };
+        [
+            watch.what.clone(),
+            format!("{state} for {}", duration(watch.since_s)),
+            watch.last_event_s.map_or("-".to_owned(), |ago| format!("{} ago", duration(ago))),
+            watch.last_error.clone().unwrap_or_else(|| "-".to_owned()),
+        ]
+    });
+    let names = ["WATCH", "STATE", "LAST CHANGE", "LAST ERROR"];
+    (!source.watches.is_empty()).then(|| columns(names, rows))
 }
 
 fn workers(status: &StatusView) -> Option<String> {
@@ -107,7 +142,38 @@ fn counters(status: &StatusView) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::WorkerView;
+    use crate::admin::{WatchView, WorkerView};
+
+    #[test]
+    fn the_source_tells_how_its_watches_do() {
+        let watch = |what: &str, connected, last_error: Option<&str>| WatchView {
+            what: what.into(),
+            connected,
+            since_s: 61,
+            last_event_s: connected.then_some(3),
+            last_error: last_error.map(str::to_owned),
+        };
+        let source = SourceView {
+            what: "API server https://10.0.0.1:6443/".into(),
+            watches: vec![
+                watch("Services", true, None),
+                watch("EndpointSlices", false, Some("connection refused")),
+            ],
+            node: Some("node-1".into()),
+            zone: Some("a".into()),
+            kubeconfig: None,
+        };
+        let status = StatusView { source, ..StatusView::default() };
+        let text = text(&status);
+        for expect in [
+            "Source:     API server https://10.0.0.1:6443/\nNode:       node-1 in zone a\n",
+            "WATCH            STATE                   LAST CHANGE   LAST ERROR\n",
+            "Services         connected for 1m1s      3s ago        -\n",
+            "EndpointSlices   disconnected for 1m1s   -             connection refused\n",
+        ] {
+            assert!(text.contains(expect), "{text}");
+        }
+    }
 
     #[test]
     fn counters_are_summed_and_zeroes_left_out() {

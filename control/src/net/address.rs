@@ -89,6 +89,26 @@ pub(crate) async fn add_route(handle: &Handle, to: IpNet, via: Via<'_>) -> Resul
     })
 }
 
+/// Deletes the route of the main table to a destination by an interface. False when there is none.
+pub(crate) async fn delete_route(
+    handle: &Handle,
+    to: IpNet,
+    interface: &Interface,
+) -> Result<bool> {
+    let device = || format!("{to} dev {}", interface.name);
+    let via = Via { interface, gateway: None, source: None, mtu: None };
+    let message = route(to, via).map_err(|cause| NetError::Netlink {
+        operation: "build route",
+        device: device(),
+        cause,
+    })?;
+    match handle.route().del(message).execute().await.map_err(io_error) {
+        Ok(()) => Ok(true),
+        Err(cause) if cause.raw_os_error() == Some(nix::libc::ESRCH) => Ok(false),
+        Err(cause) => Err(NetError::Netlink { operation: "delete route", device: device(), cause }),
+    }
+}
+
 /// Fixes the Ethernet address behind an IP address: a permanent neighbour entry.
 pub(crate) async fn add_neighbour(
     handle: &Handle,

@@ -100,6 +100,18 @@ pub(crate) async fn restore_routes(handle: &Handle, options: &HostPortOptions) -
     add_routes(handle, &interface, options).await
 }
 
+/// Takes the routes to these addresses away. One that is not there is no error.
+pub(crate) async fn remove_routes(handle: &Handle, cidrs: &[IpNet]) -> Result<()> {
+    if cidrs.is_empty() {
+        return Ok(());
+    }
+    let interface = link::by_name(handle, KERNEL_END).await?;
+    for cidr in cidrs {
+        address::delete_route(handle, *cidr, &interface).await?;
+    }
+    Ok(())
+}
+
 async fn set_up(handle: &Handle, options: &HostPortOptions) -> Result<HostPort> {
     let [end, peer] = [(SOCKET_END, SOCKET_END_MAC), (KERNEL_END, KERNEL_END_MAC)]
         .map(|(name, mac)| VethEnd { name, mac: Some(mac), namespace: None });

@@ -105,11 +105,10 @@ fn add(mut value: Value, origin: &Arc<str>, line: usize, manifest: &mut Manifest
     }
     match read(value, &version, &kind) {
         Ok(object) => manifest.objects.push(Located { object, origin: origin.clone(), line }),
-        Err(Refused { object, field, message }) => {
+        Err(problem) => {
             // A field says where to look; otherwise the line does.
-            let place = if field.is_empty() { &place } else { &**origin };
-            let problem = Problem::new(message).origin(place).object(object).field(field);
-            manifest.problems.push(problem);
+            let place = if problem.field.is_empty() { &place } else { &**origin };
+            manifest.problems.push(problem.origin(place));
         }
     }
 }
@@ -123,19 +122,13 @@ fn with_type(mut item: Value, version: &str, kind: &str) -> Value {
     item
 }
 
-struct Refused {
-    object: String,
-    field: String,
-    message: String,
-}
-
-fn read(value: Value, version: &str, kind: &str) -> Result<Object, Refused> {
+/// Reads an object of this version and kind.
+///
+/// # Errors
+/// What is wrong, and with which field; where it came from is for the caller to add.
+pub(super) fn read(value: Value, version: &str, kind: &str) -> Result<Object, Problem> {
     let object = name_of(&value, kind);
-    let refuse = |field: &str, message: String| Refused {
-        object: object.clone(),
-        field: field.to_owned(),
-        message,
-    };
+    let refuse = |field: &str, message: String| Problem::new(message).object(&object).field(field);
     let supported = matches!(
         (version, kind),
         ("v1", "Service" | "Endpoints" | "Pod") | ("discovery.k8s.io/v1", "EndpointSlice")

@@ -1,5 +1,238 @@
 //! Services, EndpointSlices, the own Node and ServiceCIDRs as an API server has them.
+//!
+//! ```text
+//!   files ── access ── connection ──┬── follow: ServiceCIDRs ──┐
+//!                                   ├── follow: Node ──────────┤  changes
+//!                                   ├── follow: Services ──────┼───────── Cluster ── agent
+//!                                   └── follow: EndpointSlices ┘
+//! ```
+//!
+//! Each resource is listed in pages and then watched, on its own. Nothing of an object is kept
+//! here: it is read where it stands in the answer, passed on, and forgotten. The server may go,
+//! forget, refuse or hang; then what is known stays, and it is asked again, later and later. After
+//! a list whatever it did not name is gone; nothing else ever is.
 
+mod access;
+mod backoff;
+mod connection;
+mod failure;
+mod follow;
+mod health;
 mod options;
+#[cfg(test)]
+pub(crate) mod tests;
+mod view;
+mod watched;
+mod wire;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+
+use ipnet::IpNet;
+use kube::Client;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::model::{ObjectKey, Problem};
+pub(crate) use access::AccessError;
+use connection::Connection;
+use follow::{Follower, Patience};
+use health::{Health, State};
 pub(crate) use options::{Access, ClusterOptions, in_cluster};
+pub(crate) use watched::{Change, Item, NodeInfo, Watched};
+
+/// Changes that may wait to be taken in; when there are more, the server's wait in the socket.
+const WAITING: usize = 64;
+
+/// A cluster that is followed. Dropped, it closes its watches.
+pub(crate) struct Cluster {
+    changes: mpsc::Receiver<Change>,
+    /// Taken off the channel, not asked for yet.
+    next: Option<Change>,
+    /// 0 until ServiceCIDRs are known; raised, everything is listed again.
+    round: watch::Sender<u64>,
+    /// For ServiceCIDRs, which wait for nobody; never raised.
+    _first_round: watch::Sender<u64>,
+    states: Arc<Mutex<BTreeMap<Watched, State>>>,
+    /// Where it is, for people.
+    server: String,
+    /// The server's address, where it is known by one.
+    server_ip: Option<IpAddr>,
+    node_name: String,
+    node: Option<NodeInfo>,
+    cidrs: BTreeMap<ObjectKey, Vec<IpNet>>,
+    listed: BTreeSet<Watched>,
+    withheld: BTreeMap<Watched, Problem>,
+    _followers: JoinSet<()>,
+}
+
+/// What a change means to the agent.
+#[derive(Debug)]
+pub(crate) enum Update {
+    /// For the model.
+    Model(Change),
+    /// The ServiceCIDRs are these; none when the server does not say.
+    ServiceCidrs(Option<Vec<IpNet>>),
+    /// Nothing that packets would notice.
+    Nothing,
+}
+
+impl Cluster {
+    /// Starts to follow a cluster from outside.
+    ///
+    /// # Errors
+    /// What is wrong with the files that say where it is. A server that does not answer is no
+    /// error: it is waited for.
+    pub(crate) async fn start(options: &ClusterOptions) -> Result<Self, AccessError> {
+        let (connection, url) = Connection::open(options.access.clone()).await?;
+        let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+        let server_ip = host.parse().ok();
+        let server = (url.to_string(), server_ip);
+        Ok(Self::follow(options, connection, server, &Patience::default()))
+    }
+
+    /// Starts to follow the API of this process.
+    #[expect(dead_code, reason = "the API of this process follows")]
+    pub(crate) fn in_process(options: &ClusterOptions, client: Client) -> Self {
+        let server = ("in this process".to_owned(), None);
+        Self::follow(options, Connection::of(client), server, &Patience::default())
+    }
+
+    fn follow(
+        options: &ClusterOptions,
+        connection: Connection,
+        (server, server_ip): (String, Option<IpAddr>),
+        patience: &Patience,
+    ) -> Self {
+        let connection = Arc::new(connection);
+        let (sender, changes) = mpsc::channel(WAITING);
+        let (round, start) = watch::channel(0);
+        let (healths, states) = Health::of_all();
+        let (first_round, first) = watch::channel(1);
+        let mut followers = JoinSet::new();
+        for (what, health) in Watched::ALL.into_iter().zip(healths) {
+            let round = if what == Watched::ServiceCidrs { &first } else { &start }.clone();
+            let follower = Follower {
+                what,
+                label_selector: what.label_selector(options),
+                field_selector: what.field_selector(options),
+                connection: connection.clone(),
+                patience: patience.clone(),
+                health,
+                changes: sender.clone(),
+                round,
+            };
+            followers.spawn(follower.run());
+        }
+        Self {
+            changes,
+            next: None,
+            round,
+            _first_round: first_round,
+            states,
+            server,
+            server_ip,
+            node_name: options.node_name.clone(),
+            node: None,
+            cidrs: BTreeMap::new(),
+            listed: BTreeSet::new(),
+            withheld: BTreeMap::new(),
+            _followers: followers,
+        }
+    }
+
+    /// Waits until there is something to [take](Self::take). Cancel safe.
+    pub(crate) async fn changed(&mut self) {
+        if self.next.is_none() {
+            self.next = self.changes.recv().await;
+        }
+        if self.next.is_none() {
+            // The followers never end before this does.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The next of the changes that are here, if there is any.
+    pub(crate) fn take(&mut self) -> Option<Update> {
+        let change = self.next.take().or_else(|| self.changes.try_recv().ok())?;
+        Some(self.note(change))
+    }
+
+    /// Whether Services and EndpointSlices were listed to their end: before, whoever acts on them
+    /// acts on a part.
+    pub(crate) fn is_complete(&self) -> bool {
+        [Watched::Services, Watched::EndpointSlices].iter().all(|what| self.listed.contains(what))
+    }
+
+    /// Lists Services and EndpointSlices, for the first time or again.
+    pub(crate) fn list(&mut self) {
+        self.round.send_modify(|round| *round += 1);
+    }
+
+    /// The own Node, once it is known.
+    pub(crate) fn node(&self) -> Option<&NodeInfo> {
+        self.node.as_ref()
+    }
+
+    /// The server's address, where it is reached by one and not by a name.
+    pub(crate) fn server_ip(&self) -> Option<IpAddr> {
+        self.server_ip
+    }
+
+    fn note(&mut self, change: Change) -> Update {
+        match change {
+            Change::Applied(Item::Node(_, node)) => {
+                self.node = Some(node);
+                Update::Nothing
+            }
+            Change::Applied(Item::ServiceCidr(key, cidrs)) => {
+                let before = self.cidrs.insert(key, cidrs.clone());
+                self.cidrs_if(before != Some(cidrs))
+            }
+            Change::Deleted(Watched::ServiceCidrs, key) => {
+                let known = self.cidrs.remove(&key).is_some();
+                self.cidrs_if(known)
+            }
+            Change::Listed(Watched::ServiceCidrs, seen) => {
+                self.cidrs.retain(|key, _| seen.contains(key));
+                self.listed.insert(Watched::ServiceCidrs);
+                self.withheld.remove(&Watched::ServiceCidrs);
+                self.cidrs_if(true)
+            }
+            Change::Deleted(Watched::Node, _) => {
+                self.node = None;
+                Update::Nothing
+            }
+            Change::Listed(Watched::Node, seen) => {
+                self.node = self.node.take().filter(|_| !seen.is_empty());
+                self.listed.insert(Watched::Node);
+                self.withheld.remove(&Watched::Node);
+                Update::Nothing
+            }
+            Change::Withheld(what, problem) => {
+                self.withheld.insert(what, problem);
+                let unknown = what == Watched::ServiceCidrs && !self.listed.contains(&what);
+                if unknown { Update::ServiceCidrs(None) } else { Update::Nothing }
+            }
+            Change::Listed(what, _) => {
+                self.listed.insert(what);
+                Update::Model(change)
+            }
+            Change::Unreadable(Watched::Node | Watched::ServiceCidrs, _, problem) => {
+                tracing::warn!("{problem}");
+                Update::Nothing
+            }
+            of_model => Update::Model(of_model),
+        }
+    }
+
+    /// The ServiceCIDRs, if they changed and all of them are known.
+    fn cidrs_if(&self, changed: bool) -> Update {
+        if !changed || !self.listed.contains(&Watched::ServiceCidrs) {
+            return Update::Nothing;
+        }
+        let all: BTreeSet<IpNet> = self.cidrs.values().flatten().copied().collect();
+        Update::ServiceCidrs(Some(all.into_iter().collect()))
+    }
+}

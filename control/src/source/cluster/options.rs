@@ -5,7 +5,6 @@ const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccou
 
 /// How to reach an API server, and which of its objects are ours.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "the watches follow")]
 pub(crate) struct ClusterOptions {
     /// Where it is and who we are.
     pub(crate) access: Access,
@@ -18,7 +17,6 @@ pub(crate) struct ClusterOptions {
 /// Where an API server is, and who we are to it. `api_server` is the URL that counts instead of
 /// the one that is found.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(dead_code, reason = "the watches follow")]
 pub(crate) enum Access {
     /// As `kubectl` is told.
     Kubeconfig {
