@@ -1,0 +1,121 @@
+//! Watches: a line of JSON for every event, for as long as the client listens.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::{FutureExt, Stream, stream};
+use hyper::Response;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use super::accept::{self, Shape};
+use super::objects::Asked;
+use super::path::Target;
+use super::{Api, answer, limits, refusals, table};
+use crate::apiserver::registry::Object;
+use crate::apiserver::registry::watch::{Event, Watch};
+use crate::apiserver::resource::Resource;
+use crate::apiserver::status::Refusal;
+
+pub(super) fn watch(
+    api: &Api,
+    target: Target<'_>,
+    asked: &Asked,
+) -> Result<Response<Body>, Refusal> {
+    let form = accept::form(&asked.headers, &asked.query, true)?;
+    let mut options = asked.query.list_options()?;
+    if let Some(name) = target.name {
+        // The old way to watch one object.
+        let one = format!("metadata.name={name}");
+        let all = [one.as_str(), &options.field_selector];
+        options.field_selector =
+            all.into_iter().filter(|each| !each.is_empty()).collect::<Vec<_>>().join(",");
+    }
+    options.timeout = options.timeout.or_else(|| Some(default_timeout()));
+    let place = api.0.watches.clone().try_acquire_owned().map_err(|_| refusals::too_many())?;
+    let watch = api.0.registry.watch(target.of, target.namespace, &options)?;
+    let telling = Telling {
+        watch,
+        writer: Writer { of: target.of, shape: form.shape, columns_told: false },
+        stop: api.0.stop.clone(),
+        _place: place,
+    };
+    Ok(answer::with(200, form.encoding.content_type(), Body::from_stream(pieces(telling))))
+}
+
+/// Between once and twice [`limits::WATCH_AT_LEAST`], so that not all clients come again at once.
+fn default_timeout() -> Duration {
+    let (_, random) = uuid::Uuid::new_v4().as_u64_pair();
+    let part = random as f64 / u64::MAX as f64;
+    limits::WATCH_AT_LEAST.mul_f64(1.0 + part)
+}
+
+/// A watch on its way to a client.
+struct Telling {
+    watch: Watch,
+    writer: Writer,
+    stop: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The events as they come; those that are there already are written together.
+fn pieces(telling: Telling) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
+    stream::unfold(telling, async |mut telling| {
+        let Telling { watch, writer, stop, .. } = &mut telling;
+        let first = tokio::select! {
+            event = watch.next() => event?,
+            _ = stop.wait_for(|stop| *stop) => return None,
+        };
+        let mut piece = BytesMut::new();
+        writer.write(&mut piece, first);
+        while piece.len() < limits::CHUNK_BYTES
+            && let Some(Some(event)) = watch.next().now_or_never()
+        {
+            writer.write(&mut piece, event);
+        }
+        Some((Ok(piece.freeze()), telling))
+    })
+}
+
+/// Writes events in the shape that a client wants.
+struct Writer {
+    of: &'static Resource,
+    shape: Shape,
+    columns_told: bool,
+}
+
+impl Writer {
+    fn write(&mut self, piece: &mut BytesMut, event: Result<Event, Refusal>) {
+        match event {
+            Ok(event) => {
+                let object = self.object(&event.object);
+                line(piece, event.kind.as_str(), &object);
+            }
+            Err(refusal) => line(piece, "ERROR", refusal.to_status().to_string().as_bytes()),
+        }
+    }
+
+    fn object(&mut self, object: &Object) -> Bytes {
+        let value: Value = match self.shape {
+            Shape::Whole => return object.json().clone(),
+            Shape::Metadata => table::metadata(object.value()),
+            Shape::Table(rows) => {
+                let first = !std::mem::replace(&mut self.columns_told, true);
+                table::of_one(self.of, object, rows, Timestamp::now(), first)
+            }
+        };
+        value.to_string().into()
+    }
+}
+
+fn line(piece: &mut BytesMut, kind: &str, object: &[u8]) {
+    piece.reserve(object.len() + 40);
+    piece.put_slice(b"{\"type\":\"");
+    piece.put_slice(kind.as_bytes());
+    piece.put_slice(b"\",\"object\":");
+    piece.put_slice(object);
+    piece.put_slice(b"}\n");
+}
