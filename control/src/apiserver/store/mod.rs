@@ -6,6 +6,8 @@
 //! directory open holds a lock on it, which ends with the process.
 
 mod error;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;

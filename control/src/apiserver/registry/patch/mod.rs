@@ -19,6 +19,9 @@ const MOST_OPERATIONS: usize = 10_000;
 /// the object.
 const MOST_COPIED_BYTES: usize = 3 << 20;
 
+/// How deep an object may be nested; what comes in as JSON is read to a depth of 128.
+const DEEPEST: usize = 256;
+
 pub(super) fn patch(
     registry: &Registry,
     place: Place<'_>,
@@ -94,22 +97,48 @@ fn apply_operations(object: &mut Value, operations: &Value) -> Result<(), Refusa
     }
     let mut copied = 0;
     for operation in operations.0 {
-        if let PatchOperation::Copy(copy) = &operation
-            && let Ok(source) = copy.from.resolve(object)
-        {
-            copied += source.to_string().len();
-            if copied > MOST_COPIED_BYTES {
-                let message = format!(
-                    "Unable to complete the copy, the accumulated size increase of copy is \
-                     {copied}, exceeding the limit {MOST_COPIED_BYTES}"
-                );
-                return Err(cannot_apply(&message));
-            }
-        }
+        check_growth(object, &operation, &mut copied)?;
         json_patch::patch(object, &[operation])
             .map_err(|error| cannot_apply(&error.to_string()))?;
     }
     Ok(())
+}
+
+/// A few operations can make an object huge, or nest it deeper than a stack is.
+fn check_growth(
+    object: &Value,
+    operation: &PatchOperation,
+    copied: &mut usize,
+) -> Result<(), Refusal> {
+    let (to, depth_of_value) = match operation {
+        PatchOperation::Add(add) => (&add.path, depth(&add.value)),
+        PatchOperation::Replace(replace) => (&replace.path, depth(&replace.value)),
+        PatchOperation::Move(moves) => (&moves.path, moves.from.resolve(object).map_or(0, depth)),
+        PatchOperation::Copy(copy) => {
+            let source = copy.from.resolve(object).unwrap_or(&Value::Null);
+            *copied += source.to_string().len();
+            (&copy.path, depth(source))
+        }
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => return Ok(()),
+    };
+    if *copied > MOST_COPIED_BYTES {
+        return Err(cannot_apply(&format!(
+            "Unable to complete the copy, the accumulated size increase of copy is {copied}, \
+             exceeding the limit {MOST_COPIED_BYTES}"
+        )));
+    }
+    if to.count() + depth_of_value > DEEPEST {
+        return Err(cannot_apply(&format!("the object would be nested deeper than {DEEPEST}")));
+    }
+    Ok(())
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 fn cannot_apply(detail: &str) -> Refusal {

@@ -1,12 +1,17 @@
 //! The rules of the API, tried with kinds that are served.
 
+mod crashes;
+mod deletion;
+mod lists;
+mod patches;
+mod watches;
 mod writes;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::options::{DeleteOptions, ListOptions, WriteOptions};
-use super::{Deleted, List, Registry, Settings, Written};
+use super::{Deleted, List, Object, Registry, Settings, Written};
 use crate::apiserver::kinds::by_plural;
 use crate::apiserver::resource::Resource;
 use crate::apiserver::status::Refusal;
@@ -74,7 +79,7 @@ fn of(plural: &str) -> &'static Resource {
 }
 
 fn names(list: &List) -> Vec<&str> {
-    list.items.iter().map(super::Object::name).collect()
+    list.items.iter().map(Object::name).collect()
 }
 
 /// The message of a refusal with this code.
