@@ -3,7 +3,8 @@ use clap::{Parser, Subcommand};
 use crate::direct::DirectArgs;
 use crate::host_port::HostPortArgs;
 use crate::interrupt::Interrupt;
-use crate::{direct, host_port};
+use crate::pktgen::PktgenArgs;
+use crate::{direct, host_port, pktgen};
 
 /// Measures Maglane beside what it is to be compared with, in a lab of its own on this machine.
 #[derive(Debug, Parser)]
@@ -15,6 +16,12 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Sends packets through any dataplane, and says what came of them.
+    ///
+    /// AF_XDP from one interface to another, or back to the same. Every packet has a sequence
+    /// number and the time at which it was to be sent, so that loss, order, copies, damage and
+    /// latency are known of each direction; the generator's own are measured beside.
+    Pktgen(Box<PktgenArgs>),
     /// Packets a second through the host port: Maglane beside a bare AF_XDP forwarder.
     ///
     /// In each round, in turn: the sender alone, whose frames nobody takes (its ceiling, and so
@@ -34,6 +41,7 @@ impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let interrupt = Interrupt::watch();
         match self.command {
+            Command::Pktgen(args) => pktgen::run(&args, &interrupt),
             Command::HostPort(args) => host_port::run(&args, &interrupt),
             Command::Direct(args) => direct::run(&args, &interrupt),
         }

@@ -11,6 +11,36 @@ pub(crate) enum BenchError {
     /// Namespaces, packet sockets and BPF need it.
     #[error("a lab needs root; run this with sudo")]
     NeedsRoot,
+    /// An option's value will not do.
+    #[error("{option}: {message}")]
+    Usage {
+        /// As it is typed.
+        option: &'static str,
+        /// What is wrong, and what to do.
+        message: String,
+    },
+    /// The generator's XDP program.
+    #[error("cannot {operation} the XDP program of {interface}: {source}")]
+    Xdp {
+        /// What was tried.
+        operation: &'static str,
+        /// The interface.
+        interface: String,
+        /// The kernel's reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Another XDP program sits on the interface.
+    #[error(
+        "interface {interface} has an XDP program of somebody else, which is left alone; remove it \
+         (ip link set dev {interface} xdp off) or choose another interface"
+    )]
+    ForeignXdp {
+        /// The interface.
+        interface: String,
+    },
+    /// A socket of the generator.
+    #[error(transparent)]
+    Socket(#[from] maglane_dataplane::xsk::XskError),
     /// A signal came.
     #[error("interrupted")]
     Interrupted,
@@ -80,6 +110,19 @@ pub(crate) enum BenchError {
         subject: &'static str,
         /// How many.
         sent: u64,
+    },
+    /// The generator sent nothing that counts.
+    #[error(
+        "no packet was sent{}",
+        if *never_open > 0 {
+            format!(": none of {never_open} TCP flows opened; is there a way to the receiver, and back?")
+        } else {
+            String::new()
+        }
+    )]
+    NothingSent {
+        /// TCP flows that got no answer.
+        never_open: u64,
     },
     /// A thread of the harness panicked.
     #[error("a thread of the harness panicked: this is a bug")]

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`cli`] | what people type |
+//! | [`pktgen`] | the packet generator, for any dataplane |
 //! | [`rig`] | a lab to measure in: Pods, the agent, the bare forwarder in its place |
 //! | [`host_port`] | packets a second through the host port: Maglane beside a bare forwarder |
 //! | [`direct`] | bytes a second past it: Pod to Pod, with the agent and without |
@@ -17,27 +18,52 @@ mod error;
 mod figures;
 mod host_port;
 mod interrupt;
+mod namespace;
 mod output;
+mod pktgen;
+mod result;
 mod rig;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use error::BenchError;
 
 /// What a shell reports for a process that Ctrl-C ended.
 const EXIT_INTERRUPTED: u8 = 130;
+/// As clap has it.
+const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().run() {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if matches!(error.downcast_ref(), Some(BenchError::Interrupted)) => {
             output::progress("interrupted: the lab is put away");
             ExitCode::from(EXIT_INTERRUPTED)
+        }
+        Err(error) if matches!(error.downcast_ref(), Some(BenchError::Usage { .. })) => {
+            output::progress(&format!("error: {error}"));
+            ExitCode::from(EXIT_USAGE)
         }
         Err(error) => {
             output::progress(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says what is wrong with what was typed: one line where one value is.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+        let text = error.render().to_string();
+        output::progress(text.lines().next().unwrap_or_default());
+        return ExitCode::from(EXIT_USAGE);
+    }
+    // Help and version come this way, too, and succeed.
+    error.exit()
 }

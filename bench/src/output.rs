@@ -43,3 +43,27 @@ pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     table.load_preset(presets::NOTHING).set_header(header);
     table
 }
+
+/// A number as people read it: `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn digits_stand_in_threes() {
+        let texts = [0, 999, 1_000, 65_535, 1_234_567].map(grouped);
+        assert_eq!(texts, ["0", "999", "1,000", "65,535", "1,234,567"]);
+    }
+}

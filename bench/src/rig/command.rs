@@ -18,6 +18,11 @@ pub(super) fn typed(command: &Command) -> String {
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
+/// Runs a command to its end. Returns what it printed.
+pub(crate) fn run_command(command: &mut Command) -> Result<String> {
+    run(command, "")
+}
+
 /// Runs a command to its end, with this on its standard input. Returns what it printed.
 pub(super) fn run(command: &mut Command, input: &str) -> Result<String> {
     let text = typed(command);

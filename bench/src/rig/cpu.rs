@@ -90,6 +90,12 @@ fn of_process(process: &Path) -> u64 {
         .sum()
 }
 
+/// Time that the calling thread was on a processor, in nanoseconds.
+pub(crate) fn thread_cpu_ns() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    on_cpu(&text).unwrap_or(0)
+}
+
 /// `on_cpu waiting timeslices`, in nanoseconds: sched-stats.rst of the kernel.
 fn on_cpu(schedstat: &str) -> Option<u64> {
     schedstat.split(' ').next()?.parse().ok()

@@ -16,10 +16,11 @@ mod machine;
 mod place;
 
 pub(crate) use bare::{BareCounters, BareForwarder};
-pub(crate) use cpu::{CpuClocks, CpuCost};
+pub(crate) use command::run_command;
+pub(crate) use cpu::{CpuClocks, CpuCost, thread_cpu_ns};
 pub(crate) use lab::{Lab, LabOptions, Pod, Programs, SERVICE_PORT};
 pub(crate) use machine::Machine;
-pub(crate) use place::{Placed, inside};
+pub(crate) use place::{Placed, inside, pin};
 
 use clap::ValueEnum;
 use serde::Serialize;

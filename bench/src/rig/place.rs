@@ -1,13 +1,12 @@
 //! Threads inside a Pod: in its network namespace, on a core of their choice.
 
-use std::fs::File;
-use std::path::Path;
 use std::thread::{self, JoinHandle};
 
-use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::error::{BenchError, Result};
+use crate::namespace::Namespace;
 
 /// A thread inside a network namespace.
 pub(crate) struct Placed<T>(JoinHandle<Result<T>>);
@@ -21,7 +20,7 @@ impl<T: Send + 'static> Placed<T> {
     ) -> Self {
         let namespace = namespace.to_owned();
         Self(thread::spawn(move || {
-            enter(&namespace)?;
+            Namespace::named(&namespace)?.enter()?;
             if let Some(core) = core {
                 pin(core);
             }
@@ -43,15 +42,8 @@ pub(crate) fn inside<T: Send + 'static>(
     Placed::spawn(namespace, None, work).join()
 }
 
-fn enter(namespace: &str) -> Result<()> {
-    let file = File::open(Path::new("/run/netns").join(namespace))
-        .map_err(BenchError::kernel("open the namespace", namespace))?;
-    setns(&file, CloneFlags::CLONE_NEWNET)
-        .map_err(BenchError::kernel("enter the namespace", namespace))
-}
-
 /// A machine with fewer cores runs the thread wherever it can.
-fn pin(core: usize) {
+pub(crate) fn pin(core: usize) {
     let mut cores = CpuSet::new();
     if cores.set(core).is_ok() {
         let _ = sched_setaffinity(Pid::from_raw(0), &cores);

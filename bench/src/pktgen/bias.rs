@@ -1,0 +1,86 @@
+//! What the generator itself is good for: the same load between both ends of a veth pair of its
+//! own, in a network namespace that nobody else sees and that goes with it. Of a result, only what
+//! lies beyond that is the measured dataplane's.
+
+use std::process::Command;
+
+use super::interface::{Interface, InterfaceName};
+use super::report::{Bias, TrialResult};
+use super::schedule::Pace;
+use super::sender::Load;
+use super::session::{Content, Session, SessionPlan};
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+use crate::namespace::Namespace;
+use crate::rig::run_command;
+
+/// Long enough to be sure of a rate, short beside what is measured.
+const DURATION_NS: u64 = 1_000_000_000;
+const WARM_UP_NS: u64 = 200_000_000;
+const ENDS: [&str; 2] = ["back0", "back1"];
+
+/// Sends the load back to back.
+///
+/// # Errors
+/// When the veth pair cannot be made, or the generator fails.
+pub(crate) fn measure(
+    plan: &SessionPlan,
+    content: &Content,
+    load: &Load,
+    interrupt: &Interrupt,
+) -> Result<Option<Bias>> {
+    // A capture may hold anything, and says nothing of itself.
+    let Content::Flows(traffic) = content else { return Ok(None) };
+    let namespace = Namespace::private()?;
+    let mtu = traffic.sizes.iter().max().copied().unwrap_or(0).max(1_500);
+    make_pair(&namespace, mtu)?;
+    let find = |name: &str| {
+        let named = InterfaceName { namespace: None, name: name.to_owned() };
+        namespace.run(|| Interface::find("back to back", &named))
+    };
+    let [sender, receiver] = [find(ENDS[0])?, find(ENDS[1])?];
+    let mut traffic = traffic.clone();
+    traffic.link.source = sender.mac;
+    traffic.link.destination = receiver.mac;
+    let plan = SessionPlan { sender, receiver: Some(receiver), ..plan.clone() };
+    // A ramp's fastest moment is what counts.
+    let pace = match load.pace {
+        Pace::Ramp { from_pps, to_pps, .. } => {
+            Pace::Even { pps: if from_pps > to_pps { from_pps } else { to_pps } }
+        }
+        other => other,
+    };
+    let load = Load {
+        pace,
+        duration_ns: load.duration_ns.min(DURATION_NS),
+        count: None,
+        warm_up_ns: load.warm_up_ns.min(WARM_UP_NS),
+        ..*load
+    };
+    let mut session = Session::open(plan, Content::Flows(traffic), interrupt)?;
+    let outcome = session.trial(load, |_| {})?;
+    interrupt.check()?;
+    let over = format!(
+        "the same load for {:.1} s over a veth pair of its own",
+        outcome.sender.elapsed_ns as f64 / 1e9
+    );
+    Ok(Some(Bias { over, trial: TrialResult::of(&outcome) }))
+}
+
+fn make_pair(namespace: &Namespace, mtu: usize) -> Result<()> {
+    let mtu = mtu.to_string();
+    let ip = |words: &[&str]| {
+        namespace.run(|| {
+            let mut command = Command::new("ip");
+            run_command(command.args(words))
+        })
+    };
+    let [one, other] = ENDS;
+    ip(&["link", "add", one, "mtu", &mtu, "type", "veth", "peer", "name", other, "mtu", &mtu])?;
+    for end in ENDS {
+        // Nothing but the load is to be there.
+        ip(&["link", "set", end, "addrgenmode", "none"])?;
+        ip(&["link", "set", end, "arp", "off", "up"])?;
+    }
+    Ok(())
+}

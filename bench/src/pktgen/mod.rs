@@ -1,0 +1,90 @@
+//! The packet generator: sends flows through any dataplane and says what came, in which state, in
+//! which order and how late.
+//!
+//! ```text
+//!   tx ── sender ──> whatever is measured ──> receiver ── rx
+//!    ^                                             |
+//!    '───────────── replies <── responder <────────'
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | `options` | what people type, and whether that can be |
+//! | `tuples`, `slot`, `schedule`, `sender` | which packet is next, and when: no I/O, no clock |
+//! | `stamp`, `packet`, `frame`, `answer` | bytes |
+//! | `meter` | what arrived |
+//! | `interface`, `take`, `end`, `station` | AF_XDP sockets, and the threads that serve them |
+//! | `session`, `shared` | one trial after the other |
+//! | `replay`, `bias`, `report` | captures; the generator by itself; results |
+
+mod answer;
+mod bias;
+mod end;
+mod frame;
+mod interface;
+mod meter;
+mod options;
+mod packet;
+mod progress;
+mod replay;
+mod report;
+mod schedule;
+mod sender;
+mod session;
+mod shared;
+mod slot;
+mod source;
+mod stamp;
+mod station;
+mod take;
+mod tuples;
+
+pub(crate) use options::PktgenArgs;
+
+use crate::error::{BenchError, Result};
+use crate::interrupt::Interrupt;
+use crate::output;
+use crate::result::Origin;
+use progress::Progress;
+use report::{PktgenResult, TrialResult};
+use session::{Content, Session};
+
+/// Sends, and prints what came of it.
+///
+/// # Errors
+/// What stopped it.
+pub(crate) fn run(args: &PktgenArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let result = measure(args, interrupt)?;
+    output::print(args.output, &result, PktgenResult::text)
+}
+
+fn measure(args: &PktgenArgs, interrupt: &Interrupt) -> Result<PktgenResult> {
+    let plan = args.traffic.session()?;
+    let content = args.content(&plan)?;
+    let load = args.load(&content)?;
+    let origin = Origin::now("pktgen");
+    let mut bias = None;
+    if !args.no_bias {
+        bias = bias::measure(&plan, &content, &load, interrupt)?;
+    }
+    let ends = std::iter::once(&plan.sender).chain(&plan.receiver);
+    let names: Vec<String> = ends.map(|end| end.name.clone()).collect();
+    let traffic = match &content {
+        Content::Flows(traffic) => Some(args.traffic.describe(traffic)),
+        Content::Replay { .. } => None,
+    };
+    let mut session = Session::open(plan, content, interrupt)?;
+    let path = names.iter().zip(session.modes());
+    let path = path.map(|(name, mode)| format!("{name} ({mode})")).collect();
+    let mut progress = Progress::new(&load);
+    let outcome = session.trial(load, |so_far| progress.show(so_far))?;
+    progress.finish();
+    let trial = TrialResult::of(&outcome);
+    if trial.forward.sent == 0 {
+        if trial.interrupted {
+            return Err(BenchError::Interrupted);
+        }
+        return Err(BenchError::NothingSent { never_open: trial.never_open });
+    }
+    Ok(PktgenResult { origin, path, traffic, pace: load.pace.to_string(), trial, bias })
+}

@@ -1,0 +1,213 @@
+//! The generator is to be believed: through a forwarder that loses, repeats, exchanges, damages and
+//! delays packets as it is told, it reports just that.
+
+#[path = "pktgen/forwarder.rs"]
+mod forwarder;
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use forwarder::{Deeds, Done, Forwarder, ip, within_rig};
+use serde_json::Value;
+
+fn bench(arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_maglane-bench"))
+        .args(arguments.split(' '))
+        .output()
+        .expect("maglane-bench")
+}
+
+/// Runs `pktgen` from g0 to g1 and reads its result.
+fn pktgen(arguments: &str) -> Value {
+    let line = format!("pktgen --tx g0 --rx g1 --no-bias --poll adaptive -o json {arguments}");
+    let output = bench(&line);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}: {errors}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn count(result: &Value, direction: &str, name: &str) -> u64 {
+    result[direction][name].as_u64().unwrap_or_else(|| panic!("{direction}.{name} in {result}"))
+}
+
+/// What a run says of a direction, beside what the forwarder did to it.
+#[track_caller]
+fn check(result: &Value, direction: &str, done: &Done) {
+    let of = |name| count(result, direction, name);
+    assert_eq!(of("lost"), done.dropped + done.damaged, "{done:?} {result}");
+    assert_eq!(of("received"), of("sent") - of("lost"));
+    assert_eq!(of("corrupted"), done.damaged);
+    assert_eq!(of("duplicated"), done.repeated);
+    assert_eq!(of("reordered"), done.swapped);
+}
+
+#[test]
+fn loss_copies_order_and_damage_are_reported_as_they_were_done() {
+    within_rig(|| {
+        let deeds = Deeds {
+            drop_every: Some(100),
+            repeat_every: Some(77),
+            swap_every: Some(31),
+            // A damaged packet is no packet out of order: both never fall on one.
+            damage_every: Some(331),
+            ..Deeds::default()
+        };
+        let forwarder = Forwarder::start("d0", "d1", deeds);
+        // One flow, without a warm-up: each packet but the flow's first one counts.
+        let result = pktgen("--flows 1 --rate 5k --count 10000 --warm-up 0 --size 200");
+        let done = forwarder.stop();
+        assert_eq!(done.seen, 10_001);
+        assert!(done.dropped >= 90 && done.swapped >= 200 && done.repeated >= 100, "{done:?}");
+        check(&result, "forward", &done);
+    });
+}
+
+#[test]
+fn order_counts_within_a_flow_only() {
+    within_rig(|| {
+        let deeds = Deeds { swap_every: Some(10), ..Deeds::default() };
+        let forwarder = Forwarder::start("d0", "d1", deeds);
+        let result = pktgen("--flows 64 --rate 5k --count 5000 --warm-up 0");
+        assert!(forwarder.stop().swapped >= 400);
+        assert_eq!(count(&result, "forward", "reordered"), 0);
+        assert_eq!(count(&result, "forward", "lost"), 0);
+    });
+}
+
+#[test]
+fn a_delay_is_what_the_latency_shows() {
+    within_rig(|| {
+        let delay = Duration::from_millis(20);
+        let there = Forwarder::start("d0", "d1", Deeds { delay, ..Deeds::default() });
+        let result = pktgen("--rate 2k --duration 1");
+        there.stop();
+        let latency = &result["forward"]["latency_ns"];
+        let [min, p50] = ["min", "p50"].map(|name| latency[name].as_u64().expect("a latency"));
+        assert!((20_000_000..24_000_000).contains(&min), "{latency}");
+        // The machine may have more to do.
+        assert!((20_000_000..60_000_000).contains(&p50), "{latency}");
+    });
+}
+
+#[test]
+fn replies_are_counted_by_themselves() {
+    within_rig(|| {
+        let lossy = Deeds { drop_every: Some(50), ..Deeds::default() };
+        let there = Forwarder::start("d0", "d1", Deeds::default());
+        let back = Forwarder::start("d1", "d0", lossy);
+        let result = pktgen("--respond --flows 1 --rate 3k --count 6000 --warm-up 0");
+        let (there, back) = (there.stop(), back.stop());
+        assert_eq!((there.seen, back.seen), (6_001, 6_001));
+        assert_eq!(count(&result, "forward", "lost"), 0);
+        let (sent, lost) = (count(&result, "reply", "sent"), count(&result, "reply", "lost"));
+        assert_eq!(sent, 6_000);
+        assert!((back.dropped - 1..=back.dropped).contains(&lost), "{lost} lost, {back:?}");
+    });
+}
+
+#[test]
+fn tcp_opens_moves_data_and_closes() {
+    within_rig(|| {
+        let there = Forwarder::start("d0", "d1", Deeds::default());
+        let back = Forwarder::start("d1", "d0", Deeds::default());
+        let result = pktgen("--protocol tcp --flows 32 --rate 3k --new-flows 100 --duration 1");
+        there.stop();
+        back.stop();
+        for direction in ["forward", "reply"] {
+            assert_eq!(count(&result, direction, "lost"), 0, "{result}");
+            assert_eq!(count(&result, direction, "corrupted"), 0);
+        }
+        let first = &result["forward"]["first_packet_latency_ns"]["packets"];
+        assert!(first.as_u64().expect("first packets") >= 80, "{result}");
+        assert_eq!(result["never_open"], 0);
+        assert!(result["new_flows"].as_u64().expect("new flows") >= 80, "{result}");
+    });
+}
+
+#[test]
+fn tcp_without_an_answer_says_so() {
+    within_rig(|| {
+        let output = bench("pktgen --tx g0 --rx g1 --no-bias --protocol tcp --flows 4 --count 10");
+        assert!(!output.status.success());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains("none of 4 TCP flows opened"), "{errors}");
+    });
+}
+
+/// The command fails with one line that names the option.
+#[track_caller]
+fn refused(arguments: &str, message: &str) {
+    let output = bench(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments}: {errors}");
+    assert_eq!(errors.trim(), format!("error: {message}"));
+}
+
+#[test]
+fn bad_input_gets_one_clear_line() {
+    within_rig(|| {
+        let rate = "invalid value '0' for '--rate <RATE>': must be more than 0 packets a second";
+        refused("pktgen --tx g0 --rate 0", rate);
+        let size = "invalid value '59' for '--size <BYTES>': a frame has at least 60 bytes";
+        refused("pktgen --tx g0 --size 59", size);
+        refused(
+            "pktgen --tx g7 --rx g1",
+            "--tx: g7: there is no such interface; `ip link` lists them",
+        );
+        refused(
+            "pktgen --tx nowhere/g0",
+            "--tx: nowhere/g0: there is no network namespace nowhere; `ip netns` lists them",
+        );
+        refused(
+            "pktgen --tx g0 --rx g1 --size 1515",
+            "--size: 1515 is more than 1,514, the MTU of g0 and an Ethernet header",
+        );
+        refused(
+            "pktgen --tx g0 --rx g1 --flows 64513",
+            "--flows: 64,513 are more than the 64,512 that source ports (1,024 to 65,535) and \
+             addresses allow; give more with --src or --dst",
+        );
+        refused(
+            "pktgen --tx g0 --rx g1 --rate 1k --new-flows 2k",
+            "--new-flows: 2.0 kpps take more than all packets: 1 each",
+        );
+        refused(
+            "pktgen --tx g0 --rx g1 --pcap /etc/hostname",
+            "--pcap: /etc/hostname: this is no pcap file",
+        );
+        ip("link set g1 down");
+        refused("pktgen --tx g0 --rx g1", "--rx: g1: the interface is down; `ip link set g1 up`");
+    });
+}
+
+#[test]
+fn a_capture_is_replayed_as_it_is() {
+    within_rig(|| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("hand-made.pcap");
+        let mut writer =
+            pcap_file::pcap::PcapWriter::new(std::fs::File::create(&path).expect("a file"))
+                .expect("a header");
+        for number in 0..50_u32 {
+            let mut frame = Vec::new();
+            etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
+                .ipv4([10, 9, 9, 1], [10, 9, 9, 2], 64)
+                .udp(1_000, number as u16)
+                .write(&mut frame, &[7; 40])
+                .expect("a packet");
+            let time = Duration::from_millis(u64::from(number) * 2);
+            let packet = pcap_file::pcap::PcapPacket::new_owned(time, frame.len() as u32, frame);
+            writer.write_packet(&packet).expect("written");
+        }
+        drop(writer);
+        let forwarder =
+            Forwarder::start("d0", "d1", Deeds { drop_every: Some(10), ..Deeds::default() });
+        let result = pktgen(&format!("--pcap {}", path.display()));
+        let done = forwarder.stop();
+        assert_eq!(done.seen, 50);
+        assert_eq!(count(&result, "forward", "sent"), 50);
+        assert_eq!(count(&result, "forward", "received"), 45);
+        let seconds = result["seconds"].as_f64().expect("seconds");
+        assert!((0.098..1.0).contains(&seconds), "50 packets 2 ms apart took {seconds} s");
+    });
+}
