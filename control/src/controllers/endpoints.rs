@@ -160,7 +160,7 @@ fn to_subset(
 
 /// Keeps at most [`ADDRESSES_MAX`] addresses, those that are ready first, and of each subset its
 /// share. Returns whether any were left out.
-fn truncate(subsets: &mut [EndpointSubset]) -> bool {
+pub(super) fn truncate(subsets: &mut [EndpointSubset]) -> bool {
     fn count(list: &Option<Vec<EndpointAddress>>) -> usize {
         list.as_ref().map_or(0, Vec::len)
     }

@@ -65,7 +65,6 @@ pub(super) async fn execute(client: &Client, recorder: &Recorder, changes: Vec<C
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
 struct Answer {
-    kind: String,
     metadata: AnswerMetadata,
 }
 
@@ -80,7 +79,7 @@ struct AnswerMetadata {
 /// What became of a change.
 enum Made {
     Written(Answer),
-    /// It was gone already, or is gone now.
+    /// It is gone, or is about to go.
     Gone,
     /// What a change depends on is not so.
     NotSo,
@@ -114,8 +113,7 @@ async fn perform(client: &Client, change: &Change) -> kube::Result<Made> {
         return match answer {
             // Another object has the name by now, or none.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Made::Gone),
-            Ok(answer) if answer.kind == "Status" => Ok(Made::Gone),
-            other => other.map(Made::Written),
+            other => other.map(|_| Made::Gone),
         };
     }
     match answer {

@@ -37,7 +37,7 @@ pub(super) async fn run(client: Client, settings: Settings, recorder: Recorder) 
             }
         }
         while running.len() < RUNNING_MAX {
-            let Some(mut work) = manager.next(&settings) else { break };
+            let Some(mut work) = manager.next(&settings, Clock::now()) else { break };
             let changes = std::mem::take(&mut work.plan.changes);
             let (client, recorder) = (&client, &recorder);
             running.push(async move { (work, execute(client, recorder, changes).await) });
@@ -45,31 +45,45 @@ pub(super) async fn run(client: Client, settings: Settings, recorder: Recorder) 
         let due = manager.queue.next_due();
         tokio::select! {
             Some(observed) = watches.next() => manager.observe(observed),
-            Some((work, outcome)) = running.next() => manager.finish(work, outcome),
+            Some((work, outcome)) = running.next() => manager.finish(work, outcome, Clock::now()),
             () = sleep_until(due.unwrap_or_else(Instant::now)),
                 if due.is_some() && running.len() < RUNNING_MAX => {}
         }
     }
 }
 
-/// What is known, and what is to be done.
+/// What time it is, for plans and for the queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    pub(super) time: Timestamp,
+    pub(super) instant: Instant,
+}
+
+impl Clock {
+    fn now() -> Self {
+        Self { time: Timestamp::now(), instant: Instant::now() }
+    }
+}
+
+/// What is known, and what is to be done. No I/O.
 #[derive(Default)]
-struct Manager {
-    world: World,
-    queue: Queue,
+pub(super) struct Manager {
+    pub(super) world: World,
+    pub(super) queue: Queue,
     /// Whether all kinds have been listed once: before, nothing is known to be missing.
     synced: bool,
 }
 
 /// A task that is being done.
-struct Work {
-    task: Task,
-    plan: Plan,
+pub(super) struct Work {
+    pub(super) task: Task,
+    pub(super) plan: Plan,
     trigger: Option<Timestamp>,
 }
 
 impl Manager {
-    fn observe(&mut self, observed: Observed) {
+    /// Takes in what a watch says.
+    pub(super) fn observe(&mut self, observed: Observed) {
         let kind = observed.kind();
         let mut tasks = BTreeSet::new();
         self.world.observe(observed, &mut tasks);
@@ -85,29 +99,29 @@ impl Manager {
     }
 
     /// The next task that needs something.
-    fn next(&mut self, settings: &Settings) -> Option<Work> {
+    pub(super) fn next(&mut self, settings: &Settings, now: Clock) -> Option<Work> {
         while self.synced {
-            let started = Instant::now();
-            let (task, failure) = self.queue.start(started)?;
+            let (task, failure) = self.queue.start(now.instant)?;
             let trigger = self.world.take_trigger(&task);
-            let moment = Moment { now: Timestamp::now(), failure: failure.as_ref(), trigger };
+            let moment = Moment { now: now.time, failure: failure.as_ref(), trigger };
             let plan = plan(&self.world, settings, &task, &moment);
             let work = Work { task, plan, trigger };
             if !work.plan.changes.is_empty() {
                 return Some(work);
             }
-            self.finish(work, Outcome::default());
+            self.finish(work, Outcome::default(), now);
         }
         None
     }
 
-    fn finish(&mut self, work: Work, outcome: Outcome) {
-        let now = Instant::now();
+    /// A task is through.
+    pub(super) fn finish(&mut self, work: Work, outcome: Outcome, now: Clock) {
+        let now = now.instant;
         let Outcome { mut awaited, end } = outcome;
         let Work { task, plan, trigger } = work;
         // Most of it has been shown while the requests were under way.
         awaited.revisions.retain(|kind, revision| self.world.revision(*kind) < *revision);
-        awaited.departures.retain(|uid| self.world.owners.place(uid).is_some());
+        awaited.departures.retain(|uid| self.world.is_staying(uid));
         match end {
             End::Done | End::Pointless => {
                 self.queue.done(task.clone(), awaited, now);

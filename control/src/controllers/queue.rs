@@ -55,7 +55,7 @@ enum State {
 pub(super) struct Awaited {
     /// Of each kind that was written, the latest revision.
     pub(super) revisions: BTreeMap<Kind, u64>,
-    /// Uids of deleted objects, of which no revision is known.
+    /// Uids of deleted objects, until they are seen to go.
     pub(super) departures: BTreeSet<String>,
 }
 

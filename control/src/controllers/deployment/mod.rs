@@ -7,7 +7,7 @@
 mod progress;
 mod revision;
 mod rollout;
-mod scaling;
+pub(super) mod scaling;
 mod template;
 
 use std::collections::BTreeMap;

@@ -5,26 +5,26 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 /// What a Deployment asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Limits {
-    pub(super) replicas: i32,
+pub(in super::super) struct Limits {
+    pub(in super::super) replicas: i32,
     /// Replicas that may be there beyond that.
-    pub(super) surge: i32,
+    pub(in super::super) surge: i32,
     /// Replicas of these that may be missing.
-    pub(super) unavailable: i32,
+    pub(in super::super) unavailable: i32,
 }
 
 /// A ReplicaSet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Size {
+pub(in super::super) struct Size {
     /// `spec.replicas`.
-    pub(super) replicas: i32,
+    pub(in super::super) replicas: i32,
     /// `status.availableReplicas`.
-    pub(super) available: i32,
+    pub(in super::super) available: i32,
 }
 
 impl Limits {
     /// Percentages of surge are rounded up, those of what may be missing down, and both are not 0.
-    pub(super) fn of(spec: &DeploymentSpec) -> Self {
+    pub(in super::super) fn of(spec: &DeploymentSpec) -> Self {
         let replicas = spec.replicas.unwrap_or(1);
         let strategy = spec.strategy.as_ref();
         let rolling = strategy.and_then(|of| of.rolling_update.as_ref());
@@ -44,17 +44,17 @@ impl Limits {
     }
 
     /// Replicas that may be there at a time.
-    pub(super) fn most(self) -> i32 {
+    pub(in super::super) fn most(self) -> i32 {
         self.replicas.saturating_add(self.surge)
     }
 
     /// Replicas that have to be available.
-    pub(super) fn least_available(self) -> i32 {
+    pub(in super::super) fn least_available(self) -> i32 {
         self.replicas - self.unavailable
     }
 
     /// How many replicas the new ReplicaSet may have, when `all` are there of all ReplicaSets.
-    pub(super) fn new_set(self, new: i32, all: i32, recreate: bool) -> i32 {
+    pub(in super::super) fn new_set(self, new: i32, all: i32, recreate: bool) -> i32 {
         if recreate || new > self.replicas {
             return self.replicas;
         }
@@ -64,7 +64,7 @@ impl Limits {
 
     /// How many replicas the old ReplicaSets may have: the unavailable ones go first, then as many
     /// as there are available ones beyond the least. `old` is in the order of age.
-    pub(super) fn old_sets(self, old: &[Size], new: Size) -> Vec<i32> {
+    pub(in super::super) fn old_sets(self, old: &[Size], new: Size) -> Vec<i32> {
         let mut sizes: Vec<_> = old.iter().map(|set| set.replicas).collect();
         let all: i32 = sizes.iter().sum::<i32>() + new.replicas;
         // New replicas that are not available yet cannot stand in for old ones.
@@ -91,7 +91,7 @@ impl Limits {
     /// How many replicas each of several ReplicaSets gets, when the Deployment is scaled while it
     /// rolls: each its share. With each comes what [`Self::most`] was when it was last scaled. Those
     /// that get what is left over stand first.
-    pub(super) fn shares(self, sets: &[(i32, i32)]) -> Vec<i32> {
+    pub(in super::super) fn shares(self, sets: &[(i32, i32)]) -> Vec<i32> {
         let all: i32 = sets.iter().map(|(replicas, _)| replicas).sum();
         let allowed = if self.replicas > 0 { self.most() } else { 0 };
         let change = allowed - all;

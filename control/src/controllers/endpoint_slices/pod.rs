@@ -25,18 +25,22 @@ impl Family {
         }
     }
 
-    /// The families that a Service has.
+    /// The families that a Service has; if an older server did not say, that of its address, or both.
     pub(super) fn of_service(service: &Service) -> Vec<Self> {
-        let listed = service.spec.iter().flat_map(|spec| spec.ip_families.iter().flatten());
-        let mut families = Vec::new();
-        for family in listed {
-            match family.as_str() {
-                "IPv4" if !families.contains(&Self::V4) => families.push(Self::V4),
-                "IPv6" if !families.contains(&Self::V6) => families.push(Self::V6),
-                _ => {}
-            }
+        let Some(spec) = &service.spec else { return Vec::new() };
+        let listed = spec.ip_families.iter().flatten();
+        let both = [Self::V4, Self::V6];
+        let families: Vec<_> = both
+            .into_iter()
+            .filter(|family| listed.clone().any(|listed| listed == family.name()))
+            .collect();
+        if !families.is_empty() {
+            return families;
         }
-        families
+        match spec.cluster_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()) {
+            Some(address) => both.into_iter().filter(|family| family.has(address)).collect(),
+            None => both.into(),
+        }
     }
 
     fn has(self, address: IpAddr) -> bool {

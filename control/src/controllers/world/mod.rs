@@ -44,7 +44,7 @@ pub(super) struct World {
     /// [`Kind::KEPT_ONLY`].
     pub(super) others: BTreeMap<Kind, Shelf<Bare>>,
     pub(super) owners: Owners,
-    /// Uids of objects that have gone, until somebody asks.
+    /// Uids of objects that have gone, or began to, until somebody asks.
     departed: Vec<String>,
     /// When what made a task necessary happened, of the two that write it down.
     triggers: HashMap<Task, Timestamp>,
@@ -224,7 +224,14 @@ impl World {
         names.filter_map(|name| self.slices.get(&Key::new(&service.namespace, name)))
     }
 
-    /// Uids of objects that have gone since this was last asked.
+    /// Whether there is an object with that uid, and nobody has deleted it.
+    pub(super) fn is_staying(&self, uid: &str) -> bool {
+        let place = self.owners.place(uid);
+        let metadata = place.and_then(|(kind, key)| self.metadata(*kind, key));
+        metadata.is_some_and(|of| of.deletion_timestamp.is_none())
+    }
+
+    /// Uids of objects that have gone, or began to, since this was last asked.
     pub(super) fn take_departed(&mut self) -> Vec<String> {
         std::mem::take(&mut self.departed)
     }

@@ -26,7 +26,7 @@ impl World {
         let before = step.before.as_deref().map(Kept::metadata);
         let after = step.after.as_deref().map(Kept::metadata);
         self.owners.follow(kind, before, after);
-        if after.is_none() {
+        if after.is_none_or(|of| of.deletion_timestamp.is_some()) {
             self.departed.extend(before.and_then(|of| of.uid.clone()));
         }
         let both = || before.into_iter().chain(after);
