@@ -44,6 +44,9 @@ pub(crate) struct Resource {
     pub(crate) validate: fn(new: &Value, old: Option<&Value>) -> Vec<FieldError>,
     /// What a client is told beside the answer (`Warning` header, RFC 7234 section 5.5).
     pub(crate) warnings: fn(new: &Value, old: Option<&Value>) -> Vec<String>,
+    /// What every answer about the kind warns of; empty for kinds that stay. Writes do not have it
+    /// in [`Self::warnings`] again.
+    pub(crate) deprecation: &'static str,
     /// Fields that can be selected by, beside `metadata.name` and `metadata.namespace`; dots between
     /// the names.
     pub(crate) selectable_fields: &'static [&'static str],

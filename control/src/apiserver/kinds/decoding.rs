@@ -35,6 +35,7 @@ where
         prepare: |_, _| {},
         validate: |_, _| Vec::new(),
         warnings: |_, _| Vec::new(),
+        deprecation: "",
         selectable_fields: &[],
         columns: &[],
     }

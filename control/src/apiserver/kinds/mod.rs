@@ -25,6 +25,7 @@ mod service_account;
 mod service_cidr;
 mod workload;
 
+pub(crate) use self::service::service_stacks;
 use super::resource::Resource;
 
 /// Every kind, in the order in which discovery lists them: by group, then by name.

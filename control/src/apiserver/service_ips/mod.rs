@@ -27,8 +27,8 @@ use self::addresses::Addresses;
 pub(crate) use self::families::{cluster_ips, ip_families, is_headless};
 use self::node_ports::{Denied, NodePorts};
 
-use super::kinds::checks;
 use super::kinds::decoding::read;
+use super::kinds::{checks, service_stacks};
 use super::resource::{FieldError, Resource};
 use super::status::Refusal;
 
@@ -99,7 +99,10 @@ impl ServiceIps {
         let old_spec = old.as_ref().and_then(|old| old.spec.as_ref());
         if !is_external_name(spec) {
             let before = old_spec.filter(|old| !is_external_name(old));
-            let errors = families::settle(spec, before, &self.families());
+            let mut errors = service_stacks(spec);
+            if errors.is_empty() {
+                errors = families::settle(spec, before, &self.families());
+            }
             if !errors.is_empty() {
                 return invalid(&errors);
             }
@@ -129,14 +132,16 @@ impl ServiceIps {
         let mut ips = cluster_ips(spec).to_owned();
         ips.resize(families.len(), String::new());
         let listed = json!(ips);
-        for (ip, family) in ips.iter_mut().zip(&families) {
+        // What it has it keeps; whether that may change is for the kind's rules to say.
+        let kept = before.map_or(0, |before| cluster_ips(before).len());
+        for (ip, family) in ips.iter_mut().zip(&families).skip(kept) {
             let cidrs = self.cidrs_of(family);
             if ip.is_empty() {
                 let free = self.addresses.free(&cidrs).ok_or_else(|| {
                     Refusal::internal("failed to allocate a serviceIP: range is full")
                 })?;
                 *ip = free.to_string();
-            } else if !before.is_some_and(|before| cluster_ips(before).contains(ip)) {
+            } else {
                 let address = checks::ip(ip);
                 let check = address.map_or(Ok(()), |ip| self.addresses.check(ip, &cidrs));
                 check.map_err(|error| {

@@ -156,6 +156,24 @@ fn new_services_get_what_the_real_server_gives_them() {
                 "the provided IP (10.96.255.255) is not in the valid range. The range of valid IPs is 10.96.0.0/16",
             ),
         ),
+        (
+            json!({"clusterIP": "ten"}),
+            ONE,
+            refused(
+                "spec.clusterIPs[0]",
+                "\"ten\"",
+                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+            ),
+        ),
+        (
+            json!({"clusterIP": "10.96.0.11", "ipFamilies": ["IPv6"]}),
+            BOTH,
+            refused(
+                "spec.clusterIPs[0]",
+                "\"10.96.0.11\"",
+                "expected an IPv6 value as indicated by `ipFamilies[0]`",
+            ),
+        ),
         (json!({"clusterIP": "None"}), ONE, "None IPv4,IPv6 RequireDualStack".into()),
         (
             json!({"clusterIP": "None", "selector": {"app": "a"}}),

@@ -20,6 +20,8 @@ mod warnings;
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 
+pub(crate) use self::stacks::validate as service_stacks;
+
 use super::decoding::plain;
 use crate::apiserver::resource::{Names, Resource, Subresource};
 

@@ -13,7 +13,7 @@ const POLICIES: [&str; 3] = ["PreferDualStack", "RequireDualStack", "SingleStack
 const MAY_NOT_CHANGE: &str = "may not change once set";
 
 /// `ValidateServiceClusterIPsRelatedFields`.
-pub(super) fn validate(spec: &ServiceSpec) -> Vec<FieldError> {
+pub(crate) fn validate(spec: &ServiceSpec) -> Vec<FieldError> {
     if kind(spec) == "ExternalName" {
         return Vec::new();
     }
