@@ -24,8 +24,21 @@ pub(super) struct Asked {
     pub(super) headers: HeaderMap,
 }
 
-/// Answers a request for objects.
+/// Answers a request for objects, and warns of kinds that should no longer be used.
 pub(super) async fn answer(
+    api: &Api,
+    target: Target<'_>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    let deprecation = target.of.deprecation;
+    let mut response = answer_for(api, target, request).await?;
+    if !deprecation.is_empty() {
+        answer::warn(&mut response, &[deprecation.to_owned()]);
+    }
+    Ok(response)
+}
+
+async fn answer_for(
     api: &Api,
     target: Target<'_>,
     request: Request<Body>,

@@ -7,31 +7,21 @@ use super::accept::Rows;
 use crate::apiserver::registry::Object;
 use crate::apiserver::resource::Resource;
 
-/// `columnDefinitions`: the name, and what the kind has.
+/// `columnDefinitions` of the kind.
 pub(super) fn columns(of: &Resource) -> Value {
-    let name = json!({
-        "name": "Name", "type": "string", "format": "name", "priority": 0,
-        "description": "Name must be unique within a namespace. Is required when creating \
-            resources, although some resources may allow a client to request the generation of an \
-            appropriate name automatically. Name is primarily intended for creation idempotence \
-            and configuration definition. Cannot be updated. More info: \
-            https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names",
-    });
-    let others = of.columns.iter().map(|column| {
+    let columns = of.columns.iter().map(|column| {
         json!({
             "name": column.name, "type": column.kind, "format": column.format,
             "description": column.description, "priority": column.priority,
         })
     });
-    std::iter::once(name).chain(others).collect()
+    columns.collect()
 }
 
 /// An object's row.
 pub(super) fn row(of: &Resource, object: &Object, rows: Rows, now: Timestamp) -> Value {
     let value = object.value();
-    let cells: Vec<_> = std::iter::once(Value::from(object.name()))
-        .chain(of.columns.iter().map(|column| (column.cell)(&value, now)))
-        .collect();
+    let cells: Vec<_> = of.columns.iter().map(|column| (column.cell)(&value, now)).collect();
     match rows {
         Rows::None => json!({"cells": cells}),
         Rows::Metadata => json!({"cells": cells, "object": metadata(value)}),

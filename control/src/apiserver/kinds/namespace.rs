@@ -15,7 +15,7 @@ pub(super) const NAMESPACE: Resource = Resource {
     short_names: &["ns"],
     namespaced: false,
     names: Names::Label,
-    subresources: &[Subresource::Status],
+    subresources: &[Subresource::Status, Subresource::Finalize],
     default,
     prepare,
     selectable_fields: &["status.phase"],
@@ -39,17 +39,13 @@ fn default(object: &mut Value) {
     }
 }
 
-/// A new namespace waits, once it is deleted, until it is empty. Whoever has emptied one that is
-/// going takes the finalizer away, which in the real server is the `finalize` subresource's.
+/// A new namespace waits, once it is deleted, until it is empty: whoever has emptied it takes the
+/// finalizer away, through the `finalize` subresource.
 fn prepare(new: &mut Value, old: Option<&Value>) {
-    let Some(old) = old else {
-        new["spec"] = json!({"finalizers": ["kubernetes"]});
-        new["status"] = json!({"phase": "Active"});
-        return;
-    };
-    new["status"] = old["status"].clone();
-    if old["metadata"]["deletionTimestamp"].is_null() {
-        new["spec"] = old["spec"].clone();
+    let begin = json!({"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}});
+    let from = old.unwrap_or(&begin);
+    for field in ["spec", "status"] {
+        new[field] = from[field].clone();
     }
 }
 
@@ -69,11 +65,7 @@ mod tests {
         );
         let mut emptied = object.clone();
         emptied["spec"] = json!({});
-        let mut early = emptied.clone();
-        prepare(&mut early, Some(&object));
-        assert_eq!(early, object);
-        object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         prepare(&mut emptied, Some(&object));
-        assert_eq!(emptied["spec"], json!({}));
+        assert_eq!(emptied, object);
     }
 }

@@ -88,8 +88,8 @@ fn a_bad_new_object_is_refused() {
         let message = refused(fixture.create("configmaps", body), code);
         assert!(message.starts_with(expected), "{message}");
     }
-    let large = json!({"metadata": {"name": "a"}, "data": {"a": "x".repeat(1_600_000)}});
-    let message = refused(fixture.create("configmaps", large), 413);
+    let large = json!({"metadata": {"name": "a"}, "secrets": [{"name": "x".repeat(1_600_000)}]});
+    let message = refused(fixture.create("serviceaccounts", large), 413);
     assert_eq!(message, "Request entity too large: limit is 1572864");
     let elsewhere = json!({"metadata": {"name": "a"}});
     let options = WriteOptions::default();
