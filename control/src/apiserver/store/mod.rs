@@ -4,6 +4,9 @@
 //! kind, namespace and name, and the revision of the last commit, all written together: after a
 //! crash there is all of a commit or nothing of it, and no revision comes twice. Whoever has the
 //! directory open holds a lock on it, which ends with the process.
+//!
+//! After an error of the disk, redb refuses everything until the file is opened anew. So that a disk
+//! that was full for a while does not end the server, the next commit does that.
 
 mod error;
 #[cfg(test)]
@@ -13,6 +16,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -42,7 +46,8 @@ const CACHE_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct Store {
     path: PathBuf,
-    database: Database,
+    /// None after a failure.
+    database: Mutex<Option<Database>>,
     /// Locked: the directory is ours.
     _directory: File,
 }
@@ -73,9 +78,8 @@ impl Store {
             lock.sync_all().map_err(cannot_use)?;
         }
         let database = open(&path)?;
-        let store = Self { path, database, _directory: lock };
-        store.check_format()?;
-        Ok(store)
+        check_format(&path, &database)?;
+        Ok(Self { path, database: Mutex::new(Some(database)), _directory: lock })
     }
 
     /// Shows every object, in no useful order, and returns the revision of the last commit.
@@ -84,14 +88,17 @@ impl Store {
         mut each: impl FnMut(&str, &[u8]) -> Result<(), String>,
     ) -> Result<u64, StoreError> {
         let damaged = |cause: String| StoreError::damaged(&self.path, cause);
-        let reading = self.database.begin_read().map_err(|error| damaged(error.to_string()))?;
+        let kept = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database =
+            kept.as_ref().ok_or_else(|| damaged("an earlier write failed".to_owned()))?;
+        let reading = database.begin_read().map_err(|error| damaged(error.to_string()))?;
         let objects = reading.open_table(OBJECTS).map_err(|error| damaged(error.to_string()))?;
         for entry in objects.iter().map_err(|error| damaged(error.to_string()))? {
             let (key, json) = entry.map_err(|error| damaged(error.to_string()))?;
             each(key.value(), json.value())
                 .map_err(|cause| damaged(format!("{}: {cause}", key.value())))?;
         }
-        self.number(REVISION)
+        number(&self.path, database, REVISION)
     }
 
     /// Writes rows and their revision; they are durable when it returns. After a failure the file
@@ -101,48 +108,55 @@ impl Store {
         revision: u64,
         rows: impl Iterator<Item = Row<'a>>,
     ) -> Result<(), StoreError> {
-        self.try_commit(revision, rows)
-            .map_err(|cause| StoreError::Write { path: self.path.clone(), cause })
-    }
-
-    fn try_commit<'a>(
-        &self,
-        revision: u64,
-        rows: impl Iterator<Item = Row<'a>>,
-    ) -> Result<(), redb::Error> {
-        let writing = self.database.begin_write()?;
-        {
-            let mut objects = writing.open_table(OBJECTS)?;
-            for row in rows {
-                match row.json {
-                    Some(json) => drop(objects.insert(row.key, json)?),
-                    None => drop(objects.remove(row.key)?),
-                }
-            }
-            writing.open_table(NUMBERS)?.insert(REVISION, revision)?;
-        }
-        writing.commit()?;
+        let mut kept = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = match kept.take() {
+            Some(database) => database,
+            None => open(&self.path)?,
+        };
+        write(&database, revision, rows)
+            .map_err(|cause| StoreError::Write { path: self.path.clone(), cause })?;
+        *kept = Some(database);
         Ok(())
     }
+}
 
-    fn check_format(&self) -> Result<(), StoreError> {
-        match self.number(FORMAT)? {
-            FORMAT_VERSION => Ok(()),
-            found => Err(StoreError::Format { path: self.path.clone(), found }),
+fn write<'a>(
+    database: &Database,
+    revision: u64,
+    rows: impl Iterator<Item = Row<'a>>,
+) -> Result<(), redb::Error> {
+    let writing = database.begin_write()?;
+    {
+        let mut objects = writing.open_table(OBJECTS)?;
+        for row in rows {
+            match row.json {
+                Some(json) => drop(objects.insert(row.key, json)?),
+                None => drop(objects.remove(row.key)?),
+            }
         }
+        writing.open_table(NUMBERS)?.insert(REVISION, revision)?;
     }
+    writing.commit()?;
+    Ok(())
+}
 
-    fn number(&self, name: &str) -> Result<u64, StoreError> {
-        let read = || -> Result<Option<u64>, redb::Error> {
-            let numbers = self.database.begin_read()?.open_table(NUMBERS)?;
-            Ok(numbers.get(name)?.map(|number| number.value()))
-        };
-        match read() {
-            Ok(Some(number)) => Ok(number),
-            Ok(None) => Err(StoreError::damaged(&self.path, format!("it has no {name}"))),
-            Err(redb::Error::TableDoesNotExist(_)) => Err(StoreError::foreign(&self.path)),
-            Err(error) => Err(StoreError::damaged(&self.path, error.to_string())),
-        }
+fn check_format(path: &Path, database: &Database) -> Result<(), StoreError> {
+    match number(path, database, FORMAT)? {
+        FORMAT_VERSION => Ok(()),
+        found => Err(StoreError::Format { path: path.to_owned(), found }),
+    }
+}
+
+fn number(path: &Path, database: &Database, name: &str) -> Result<u64, StoreError> {
+    let read = || -> Result<Option<u64>, redb::Error> {
+        let numbers = database.begin_read()?.open_table(NUMBERS)?;
+        Ok(numbers.get(name)?.map(|number| number.value()))
+    };
+    match read() {
+        Ok(Some(number)) => Ok(number),
+        Ok(None) => Err(StoreError::damaged(path, format!("it has no {name}"))),
+        Err(redb::Error::TableDoesNotExist(_)) => Err(StoreError::foreign(path)),
+        Err(error) => Err(StoreError::damaged(path, error.to_string())),
     }
 }
 

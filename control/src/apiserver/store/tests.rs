@@ -84,10 +84,11 @@ fn what_is_not_ours_is_reported() {
 fn another_format_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
-    let writing = store.database.begin_write().unwrap();
+    let database = store.database.into_inner().unwrap().unwrap();
+    let writing = database.begin_write().unwrap();
     writing.open_table(NUMBERS).unwrap().insert(FORMAT, 2).unwrap();
     writing.commit().unwrap();
-    drop(store);
+    drop((database, store._directory));
     let error = Store::open(directory.path()).unwrap_err().to_string();
     assert!(error.contains("has format 2, and this version reads format 1"), "{error}");
 }

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod deletion;
+mod full_disk;
 mod lists;
 mod patches;
 mod watches;
