@@ -4,7 +4,8 @@ use crate::direct::DirectArgs;
 use crate::host_port::HostPortArgs;
 use crate::interrupt::Interrupt;
 use crate::pktgen::PktgenArgs;
-use crate::{direct, host_port, pktgen};
+use crate::search::SearchArgs;
+use crate::{direct, host_port, pktgen, search};
 
 /// Measures Maglane beside what it is to be compared with, in a lab of its own on this machine.
 #[derive(Debug, Parser)]
@@ -22,6 +23,12 @@ enum Command {
     /// number and the time at which it was to be sent, so that loss, order, copies, damage and
     /// latency are known of each direction; the generator's own are measured beside.
     Pktgen(Box<PktgenArgs>),
+    /// The highest rate at which no more than so many packets are lost, and latencies at shares of
+    /// it.
+    ///
+    /// After the Multiple Loss Ratio search of the IETF's benchmarking group (MLRsearch): short
+    /// trials first, long ones near the answer, and each load judged by all of its trials.
+    Search(Box<SearchArgs>),
     /// Packets a second through the host port: Maglane beside a bare AF_XDP forwarder.
     ///
     /// In each round, in turn: the sender alone, whose frames nobody takes (its ceiling, and so
@@ -42,6 +49,7 @@ impl Cli {
         let interrupt = Interrupt::watch();
         match self.command {
             Command::Pktgen(args) => pktgen::run(&args, &interrupt),
+            Command::Search(args) => search::run(&args, &interrupt),
             Command::HostPort(args) => host_port::run(&args, &interrupt),
             Command::Direct(args) => direct::run(&args, &interrupt),
         }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cli`] | what people type |
 //! | [`pktgen`] | the packet generator, for any dataplane |
+//! | [`search`] | throughput at a stated loss, latency at shares of it |
 //! | [`rig`] | a lab to measure in: Pods, the agent, the bare forwarder in its place |
 //! | [`host_port`] | packets a second through the host port: Maglane beside a bare forwarder |
 //! | [`direct`] | bytes a second past it: Pod to Pod, with the agent and without |
@@ -23,6 +24,7 @@ mod output;
 mod pktgen;
 mod result;
 mod rig;
+mod search;
 
 use std::process::ExitCode;
 

@@ -18,7 +18,7 @@
 //! | `replay`, `bias`, `report` | captures; the generator by itself; results |
 
 mod answer;
-mod bias;
+pub(crate) mod bias;
 mod end;
 mod frame;
 mod interface;
@@ -39,15 +39,17 @@ mod station;
 mod take;
 mod tuples;
 
-pub(crate) use options::PktgenArgs;
+pub(crate) use options::{PktgenArgs, TrafficArgs, TrafficInfo, ns, seconds};
+pub(crate) use report::{Bias, Latency, TrialResult};
+pub(crate) use schedule::{Pace, Rate};
+pub(crate) use session::{Content, Session};
 
 use crate::error::{BenchError, Result};
 use crate::interrupt::Interrupt;
 use crate::output;
 use crate::result::Origin;
 use progress::Progress;
-use report::{PktgenResult, TrialResult};
-use session::{Content, Session};
+use report::PktgenResult;
 
 /// Sends, and prints what came of it.
 ///
@@ -67,15 +69,12 @@ fn measure(args: &PktgenArgs, interrupt: &Interrupt) -> Result<PktgenResult> {
     if !args.no_bias {
         bias = bias::measure(&plan, &content, &load, interrupt)?;
     }
-    let ends = std::iter::once(&plan.sender).chain(&plan.receiver);
-    let names: Vec<String> = ends.map(|end| end.name.clone()).collect();
     let traffic = match &content {
         Content::Flows(traffic) => Some(args.traffic.describe(traffic)),
         Content::Replay { .. } => None,
     };
     let mut session = Session::open(plan, content, interrupt)?;
-    let path = names.iter().zip(session.modes());
-    let path = path.map(|(name, mode)| format!("{name} ({mode})")).collect();
+    let path = session.path();
     let mut progress = Progress::new(&load);
     let outcome = session.trial(load, |so_far| progress.show(so_far))?;
     progress.finish();

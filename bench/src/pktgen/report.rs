@@ -191,6 +191,17 @@ impl TrialResult {
     }
 }
 
+impl TrialResult {
+    /// Share of what was to be sent, in both directions, that did not arrive: lost, or never sent
+    /// because the generator was too slow.
+    pub(crate) fn unserved_share(&self) -> f64 {
+        let directions = std::iter::once(&self.forward).chain(&self.reply);
+        let (due, lost) = directions
+            .fold((self.missed, self.missed), |(due, lost), one| (due + one.sent, lost + one.lost));
+        ratio(lost as f64, due as f64)
+    }
+}
+
 /// What the generator adds and cannot do, by itself: the same load over a cable of its own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Bias {
@@ -320,7 +331,8 @@ impl DirectionResult {
 }
 
 impl Latency {
-    fn cells(&self) -> Vec<String> {
+    /// Of a table's row, in microseconds.
+    pub(crate) fn cells(&self) -> Vec<String> {
         let values = [self.p50, self.p90, self.p99, self.p999, self.max];
         values.map(|ns| format!("{:.1}", ns as f64 / 1e3)).to_vec()
     }

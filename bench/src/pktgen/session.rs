@@ -120,9 +120,11 @@ impl Session {
         Ok(Self { plan, content, stations, made: 0, trials: 0, interrupt })
     }
 
-    /// How frames come and go: the sender's interface, then the receiver's.
-    pub(crate) fn modes(&self) -> Vec<String> {
-        self.stations.iter().flat_map(|station| station.modes.clone()).collect()
+    /// The sender's interface, then the receiver's, and how frames come and go there.
+    pub(crate) fn path(&self) -> Vec<String> {
+        let ends = std::iter::once(&self.plan.sender).chain(&self.plan.receiver);
+        let modes = self.stations.iter().flat_map(|station| &station.modes);
+        ends.zip(modes).map(|(end, mode)| format!("{} ({mode})", end.name)).collect()
     }
 
     /// Runs one trial, and tells `watch` now and then how many packets were sent and received.

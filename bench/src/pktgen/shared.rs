@@ -8,7 +8,7 @@ use super::source::Source;
 
 const UNKNOWN: u64 = u64::MAX;
 /// When nothing has come for so long after the last packet was sent, the rest is lost.
-const DRAIN_NS: u64 = 500_000_000;
+const DRAIN_NS: u64 = 250_000_000;
 /// The same, whatever else still comes.
 const MAX_DRAIN_NS: u64 = 5_000_000_000;
 
@@ -119,7 +119,7 @@ impl Shared {
             && count(&self.received[1]) >= count(&self.answered);
         let last_ns = over_ns.max(count(&self.last_arrival_ns));
         // Copies come right behind.
-        let copies_came = now_ns > over_ns + DRAIN_NS / 100;
+        let copies_came = now_ns > over_ns + DRAIN_NS / 50;
         all_came && copies_came || now_ns > (last_ns + DRAIN_NS).min(over_ns + MAX_DRAIN_NS)
     }
 }

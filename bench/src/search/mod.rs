@@ -1,0 +1,220 @@
+//! Throughput at a stated loss, and latency at shares of it.
+
+mod mlr;
+mod report;
+
+use clap::Args;
+
+use crate::error::{BenchError, Result};
+use crate::interrupt::Interrupt;
+use crate::output::{self, Format, progress};
+use crate::pktgen::{Content, Pace, Rate, Session, TrafficArgs, TrialResult, bias, ns, seconds};
+use crate::result::Origin;
+use mlr::{Goal, Next, Range, Trial};
+use report::{GoalResult, LatencyResult, SearchResult};
+
+/// What nobody would call a load.
+const NO_LOAD_PPS: f64 = 1_000.0;
+const LATENCY_SHARES: [f64; 3] = [0.1, 0.5, 0.9];
+const WARM_UP_NS: u64 = 100_000_000;
+/// Half of all trials at a load may be disturbed.
+const EXCEED_RATIO: f64 = 0.5;
+/// Of final trials, that decide on a load.
+const DECIDING_TRIALS: f64 = 2.0;
+const MIN_LOAD_PPS: f64 = 100.0;
+/// Trials of one search: one that goes on for longer measures the weather.
+const MAX_TRIALS: usize = 400;
+const PERCENT: f64 = 0.01;
+
+/// Options of `search`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SearchArgs {
+    #[command(flatten)]
+    traffic: TrafficArgs,
+    /// Loss in percent, one search for each: 0 is known as NDR, 0.5 as PDR. Latencies are measured
+    /// at shares of the last.
+    #[arg(long, value_name = "%,%", value_delimiter = ',', default_values_t = [0.0, 0.5], value_parser = percent)]
+    loss: Vec<f64>,
+    /// Seconds of a trial that counts in full. Shorter ones come before.
+    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = seconds)]
+    trial: f64,
+    /// How close the bounds are to be, in percent.
+    #[arg(long, value_name = "%", default_value_t = 0.5, value_parser = percent)]
+    width: f64,
+    /// The highest load to try [default: what the generator sends as fast as it goes].
+    #[arg(long, value_name = "RATE")]
+    max_rate: Option<Rate>,
+    /// Seconds of each measurement of latency.
+    #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds)]
+    latency: f64,
+    /// Throughput only.
+    #[arg(long)]
+    no_latency: bool,
+    /// Do not measure the generator's own bias, back to back, before.
+    #[arg(long)]
+    no_bias: bool,
+    /// Text for people, or JSON for programs.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+fn percent(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(percent) if (0.0..=50.0).contains(&percent) => Ok(percent),
+        _ => Err("expected percent, from 0 to 50".to_owned()),
+    }
+}
+
+/// Searches, and prints what it found.
+///
+/// # Errors
+/// What stopped it.
+pub(crate) fn run(args: &SearchArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let result = search(args, interrupt)?;
+    output::print(args.output, &result, SearchResult::text)
+}
+
+fn search(args: &SearchArgs, interrupt: &Interrupt) -> Result<SearchResult> {
+    let origin = Origin::now("search");
+    let plan = args.traffic.session()?;
+    let traffic = args.traffic.flows(&plan)?;
+    let described = args.traffic.describe(&traffic);
+    let content = Content::Flows(traffic);
+    let mut bias = None;
+    if !args.no_bias {
+        let load = args.traffic.load(Pace::Max, ns(args.trial), WARM_UP_NS)?;
+        bias = bias::measure(&plan, &content, &load, interrupt)?;
+    }
+    let session = Session::open(plan, content, interrupt)?;
+    let path = session.path();
+    let mut search = Search { args, session, trials: Vec::new(), measured: 0, interrupted: false };
+    let goals = search.throughput()?;
+    let mut latencies = Vec::new();
+    if !args.no_latency && !search.interrupted {
+        latencies = search.latencies(&goals)?;
+    }
+    if goals.is_empty() && search.interrupted {
+        return Err(BenchError::Interrupted);
+    }
+    Ok(SearchResult {
+        origin,
+        path,
+        traffic: described,
+        goals,
+        latencies,
+        trials: search.trials,
+        bias,
+        interrupted: search.interrupted,
+    })
+}
+
+struct Search<'a> {
+    args: &'a SearchArgs,
+    session: Session,
+    trials: Vec<Trial>,
+    measured: usize,
+    interrupted: bool,
+}
+
+impl Search<'_> {
+    fn throughput(&mut self) -> Result<Vec<GoalResult>> {
+        let range = self.range()?;
+        let mut results = Vec::new();
+        for loss in &self.args.loss {
+            let goal = Goal {
+                loss_ratio: loss * PERCENT,
+                exceed_ratio: EXCEED_RATIO,
+                final_trial_s: self.args.trial,
+                duration_sum_s: DECIDING_TRIALS * self.args.trial,
+                width: self.args.width * PERCENT,
+            };
+            while let Some(next) = goal.next(&self.trials, range) {
+                if self.interrupted || self.measured >= MAX_TRIALS {
+                    break;
+                }
+                self.one(next)?;
+            }
+            if self.interrupted {
+                break;
+            }
+            let result = GoalResult::new(goal, &self.trials, range);
+            progress(&result.text());
+            results.push(result);
+        }
+        Ok(results)
+    }
+
+    /// What can be tried: the fastest that the generator is, unless that is given.
+    fn range(&mut self) -> Result<Range> {
+        let min_pps = MIN_LOAD_PPS;
+        if let Some(max) = self.args.max_rate {
+            return Ok(Range { min_pps, max_pps: max.pps().max(min_pps) });
+        }
+        let trial = self.trial(Pace::Max, self.args.trial / 4.0)?;
+        progress(&format!(
+            "as fast as it goes: {:.4} Mpps sent, {:.4} received",
+            trial.forward.sent_pps / 1e6,
+            trial.forward.received_pps / 1e6
+        ));
+        if !self.interrupted && trial.forward.received == 0 {
+            let sent = trial.forward.sent;
+            return Err(BenchError::NothingArrived { subject: "what is measured", sent });
+        }
+        Ok(Range { min_pps, max_pps: trial.forward.sent_pps.max(min_pps) })
+    }
+
+    fn one(&mut self, next: Next) -> Result<()> {
+        let Next { load_pps, seconds } = next;
+        let result = self.trial(Pace::Even { pps: Rate::new(load_pps) }, seconds)?;
+        if self.interrupted {
+            return Ok(());
+        }
+        let loss_ratio = result.unserved_share();
+        self.measured += 1;
+        progress(&format!(
+            "trial {}: {:.4} Mpps for {seconds:.2} s: {:.4}% lost{}",
+            self.measured,
+            load_pps / 1e6,
+            loss_ratio / PERCENT,
+            if result.missed > 0 { ", the generator was too slow" } else { "" }
+        ));
+        self.trials.push(Trial { load_pps, seconds, loss_ratio });
+        Ok(())
+    }
+
+    fn latencies(&mut self, goals: &[GoalResult]) -> Result<Vec<LatencyResult>> {
+        let mut loads = vec![("no load".to_owned(), NO_LOAD_PPS)];
+        if let Some(goal) = goals.last()
+            && let Some(lower) = goal.lower_pps
+        {
+            loads.extend(
+                LATENCY_SHARES.map(|share| {
+                    (format!("{:.0}% of {}", share * 100.0, goal.name), share * lower)
+                }),
+            );
+        }
+        let mut results = Vec::new();
+        for (name, load_pps) in loads {
+            let pace = Pace::Even { pps: Rate::new(load_pps) };
+            let trial = self.trial(pace, self.args.latency)?;
+            if self.interrupted {
+                break;
+            }
+            let result = LatencyResult { at: name, load_pps, trial };
+            progress(&result.text());
+            results.push(result);
+        }
+        Ok(results)
+    }
+
+    fn trial(&mut self, pace: Pace, seconds: f64) -> Result<TrialResult> {
+        let load = self.args.traffic.load(pace, ns(seconds), WARM_UP_NS)?;
+        let outcome = self.session.trial(load, |_| {})?;
+        self.interrupted |= outcome.interrupted;
+        let result = TrialResult::of(&outcome);
+        if result.forward.sent == 0 && !self.interrupted {
+            return Err(BenchError::NothingSent { never_open: result.never_open });
+        }
+        Ok(result)
+    }
+}

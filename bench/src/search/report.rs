@@ -1,0 +1,176 @@
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use super::mlr::{Goal, Range, Trial};
+use crate::output::table;
+use crate::pktgen::{Bias, Latency, TrafficInfo, TrialResult};
+use crate::result::Origin;
+
+const MPPS: f64 = 1e6;
+
+/// What was found for one loss ratio.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct GoalResult {
+    /// NDR, PDR or the loss.
+    pub(crate) name: String,
+    /// What was asked for.
+    pub(crate) goal: Goal,
+    /// The greatest load that meets it.
+    pub(crate) lower_pps: Option<f64>,
+    /// The least that does not. None when the generator, or `--max-rate`, was the limit.
+    pub(crate) upper_pps: Option<f64>,
+    /// What arrived at that load: of what was sent, less what was lost.
+    pub(crate) throughput_pps: Option<f64>,
+    /// The highest load that was tried.
+    pub(crate) max_pps: f64,
+}
+
+impl GoalResult {
+    /// What all trials together say.
+    pub(super) fn new(goal: Goal, trials: &[Trial], range: Range) -> Self {
+        let name = match goal.loss_ratio {
+            0.0 => "NDR".to_owned(),
+            0.005 => "PDR".to_owned(),
+            other => format!("{}% loss", other * 100.0),
+        };
+        let bounds = goal.result(trials);
+        let throughput_pps =
+            bounds.lower_pps.map(|lower| lower * (1.0 - quantile(trials, lower, &goal)));
+        Self {
+            name,
+            goal,
+            lower_pps: bounds.lower_pps,
+            upper_pps: bounds.upper_pps,
+            throughput_pps,
+            max_pps: range.max_pps,
+        }
+    }
+
+    /// One line.
+    pub(super) fn text(&self) -> String {
+        let mpps = |pps: f64| format!("{:.4}", pps / MPPS);
+        match (self.lower_pps, self.upper_pps) {
+            (Some(lower), Some(upper)) => {
+                format!("{}: {} Mpps (fails at {})", self.name, mpps(lower), mpps(upper))
+            }
+            (Some(lower), None) => format!(
+                "{}: at least {} Mpps, the highest load there was: the generator is the limit",
+                self.name,
+                mpps(lower)
+            ),
+            (None, _) => format!("{}: none; packets are lost at any load", self.name),
+        }
+    }
+}
+
+/// The loss of the trial at a load that exceeds those of as many as may be bad ("conditional
+/// throughput" of the draft).
+fn quantile(trials: &[Trial], load_pps: f64, goal: &Goal) -> f64 {
+    let is_long =
+        |trial: &&Trial| trial.load_pps == load_pps && trial.seconds >= goal.final_trial_s * 0.999;
+    let mut losses: Vec<f64> =
+        trials.iter().filter(is_long).map(|trial| trial.loss_ratio).collect();
+    losses.sort_by(f64::total_cmp);
+    let at = (losses.len() as f64 * (1.0 - goal.exceed_ratio)).ceil() as usize;
+    losses.get(at.saturating_sub(1)).copied().unwrap_or(0.0)
+}
+
+/// Latency at one load.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LatencyResult {
+    /// Which load.
+    pub(crate) at: String,
+    /// Packets a second.
+    pub(crate) load_pps: f64,
+    /// What came of it.
+    #[serde(flatten)]
+    pub(crate) trial: TrialResult,
+}
+
+impl LatencyResult {
+    /// One line.
+    pub(super) fn text(&self) -> String {
+        let latency = self.trial.forward.latency_ns.as_ref();
+        let p50 = latency.map_or(0.0, |latency| latency.p50 as f64 / 1e3);
+        let p99 = latency.map_or(0.0, |latency| latency.p99 as f64 / 1e3);
+        format!("latency at {}: p50 {p50:.1} µs, p99 {p99:.1} µs", self.at)
+    }
+}
+
+/// Result of `search`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SearchResult {
+    /// Where it comes from.
+    #[serde(flatten)]
+    pub(crate) origin: Origin,
+    /// From and to which interfaces, and how frames came and went.
+    pub(crate) path: Vec<String>,
+    /// What was sent.
+    pub(crate) traffic: TrafficInfo,
+    /// What was found for each loss ratio.
+    pub(crate) goals: Vec<GoalResult>,
+    /// Latency at no load and at shares of the last goal's.
+    pub(crate) latencies: Vec<LatencyResult>,
+    /// Every trial, in order.
+    pub(crate) trials: Vec<Trial>,
+    /// The generator's own: as fast as it goes, back to back.
+    pub(crate) bias: Option<Bias>,
+    /// Whether a signal ended it before its time.
+    pub(crate) interrupted: bool,
+}
+
+impl SearchResult {
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        let _ = writeln!(text, "{}", self.path.join("  →  "));
+        let _ = writeln!(text, "{}", self.traffic.text());
+        let _ = writeln!(text, "on {}\n", self.origin.machine.show());
+        for goal in &self.goals {
+            let _ = writeln!(text, "{}", goal.text());
+        }
+        if !self.latencies.is_empty() {
+            let _ = writeln!(text, "\n{}", self.latency_table());
+        }
+        match &self.bias {
+            Some(bias) => {
+                let forward = &bias.trial.forward;
+                let _ = writeln!(
+                    text,
+                    "\nThe generator by itself, as fast as it goes: {:.4} Mpps, {:.4}% lost; {}.",
+                    forward.received_pps / MPPS,
+                    forward.lost_share * 100.0,
+                    bias.over
+                );
+            }
+            None => {
+                let _ = writeln!(text, "\nThe generator's own bias was not measured.");
+            }
+        }
+        if self.interrupted {
+            let _ = writeln!(text, "Interrupted: this is what was found until then.");
+        }
+        text
+    }
+
+    fn latency_table(&self) -> String {
+        let header = ["", "MPPS", "LOST", "P50 µs", "P90", "P99", "P99.9", "MAX"];
+        let mut rows = table(header);
+        for one in &self.latencies {
+            let directions =
+                [("", Some(&one.trial.forward)), (", reply", one.trial.reply.as_ref())];
+            for (name, direction) in directions {
+                let Some(direction) = direction else { continue };
+                let mut row = vec![
+                    format!("{}{name}", one.at),
+                    format!("{:.4}", one.load_pps / MPPS),
+                    direction.lost.to_string(),
+                ];
+                row.extend(direction.latency_ns.iter().flat_map(Latency::cells));
+                rows.add_row(row);
+            }
+        }
+        rows.trim_fmt()
+    }
+}

@@ -1,0 +1,59 @@
+//! A search finds the rate of a link that somebody else limits.
+//!
+//! ```text
+//!   g0 ═══ d0 ── bridge ── d1 (token bucket) ═══ g1      in a network namespace of its own
+//! ```
+
+#[expect(dead_code, reason = "made for the generator's tests")]
+#[path = "pktgen/forwarder.rs"]
+mod forwarder;
+
+use std::process::Command;
+
+use forwarder::{ip, within_rig};
+use serde_json::Value;
+
+const FRAME_BYTES: u64 = 60;
+/// Of the kernel's token bucket: 4,000 packets a second.
+const LINK_PPS: u64 = 4_000;
+
+#[test]
+fn the_rate_of_a_limited_link_is_found_within_2_percent() {
+    within_rig(|| {
+        ip("link add bridge0 type bridge");
+        ip("link set bridge0 addrgenmode none");
+        ip("link set bridge0 up");
+        ip("link set d0 master bridge0");
+        ip("link set d1 master bridge0");
+        let rate = format!("{}bit", LINK_PPS * FRAME_BYTES * 8);
+        // 20 ms of packets: for when the generator, or the kernel, is late.
+        let queue = format!("{}", LINK_PPS * FRAME_BYTES / 50);
+        let bucket = ["qdisc", "add", "dev", "d1", "root", "tbf", "rate", &rate];
+        let bucket = [&bucket[..], &["burst", "1514", "limit", &queue]].concat();
+        let made = Command::new("tc").args(bucket).output().expect("tc");
+        if !made.status.success() {
+            let why = String::from_utf8_lossy(&made.stderr);
+            eprintln!("SKIPPED: this kernel has no token bucket: {}", why.trim());
+            return;
+        }
+        let line = "search --tx g0 --rx g1 --poll adaptive --max-rate 40k --trial 2 --width 1 \
+                    --no-bias --latency 0.5 -o json";
+        let output = Command::new(env!("CARGO_BIN_EXE_maglane-bench"))
+            .args(line.split_ascii_whitespace())
+            .output()
+            .expect("maglane-bench");
+        let steps = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{steps}");
+        let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        for goal in result["goals"].as_array().expect("goals") {
+            let found = goal["lower_pps"].as_f64().expect("a lower bound");
+            let ratio = found / LINK_PPS as f64;
+            assert!((0.98..=1.02).contains(&ratio), "{} is {found}\n{steps}", goal["name"]);
+        }
+        let latencies = result["latencies"].as_array().expect("latencies");
+        assert_eq!(latencies.len(), 4);
+        for at in &latencies[..3] {
+            assert_eq!(at["forward"]["lost"], 0, "{at}\n{steps}");
+        }
+    });
+}
