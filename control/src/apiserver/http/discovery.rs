@@ -15,7 +15,7 @@ use super::{Api, answer, refusals};
 use crate::apiserver::status::Refusal;
 
 /// Whose API this is, and in which version.
-const GIT_VERSION: &str = concat!("v1.34.0+maglane-", env!("CARGO_PKG_VERSION"));
+pub(super) const GIT_VERSION: &str = concat!("v1.34.0+maglane-", env!("CARGO_PKG_VERSION"));
 
 /// Answers what does not ask for objects.
 pub(super) fn answer(
@@ -33,6 +33,11 @@ pub(super) fn answer(
         }
         ["version"] => version(),
         [] => paths(&versions),
+        ["openapi", "v3"] => api.documents().index(),
+        ["openapi", "v3", path @ ..] => {
+            return api.documents().one(&path.join("/"), request, &query);
+        }
+        ["openapi", "v2"] => return Err(refusals::not_acceptable("none: ask for /openapi/v3")),
         ["api"] => match aggregated_version(request, &query)? {
             Some(version) => return Ok(aggregated(version, &versions, true)),
             None => json!({

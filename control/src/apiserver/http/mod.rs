@@ -6,6 +6,7 @@
 //! | [`objects`], [`lists`], [`watches`] | the verbs |
 //! | [`answer`], [`table`], [`refusals`] | what is said back |
 //! | [`discovery`], [`served`] | what there is to ask for |
+//! | [`openapi`] | what objects look like |
 //! | [`reviews`] | questions about the client itself |
 //! | [`identity`], [`kubeconfig`], [`token`] | who the server is, and who may ask |
 //! | [`listeners`], [`connections`], [`unread`] | sockets, TLS |
@@ -25,6 +26,7 @@ pub(crate) mod limits;
 pub(crate) mod listeners;
 mod lists;
 mod objects;
+mod openapi;
 mod path;
 mod query;
 mod refusals;
@@ -37,7 +39,7 @@ pub(crate) mod token;
 mod unread;
 mod watches;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::Body;
@@ -46,6 +48,7 @@ use axum::response::IntoResponse;
 use hyper::{Method, Request, Response};
 use tokio::sync::{Semaphore, watch};
 
+use self::openapi::Documents;
 use self::path::Target;
 use super::pods::PodRequests;
 use super::registry::Registry;
@@ -63,6 +66,8 @@ struct Inner {
     watches: Arc<Semaphore>,
     /// Places for bodies that are being read.
     bodies: Semaphore,
+    /// OpenAPI, once somebody has asked for it.
+    documents: OnceLock<Documents>,
     /// Who has logs and runs commands.
     pods: Option<PodRequests>,
     /// Ends watches when the server stops.
@@ -79,7 +84,13 @@ impl Api {
     ) -> Self {
         let watches = Arc::new(Semaphore::new(limits::WATCHES));
         let bodies = Semaphore::new(limits::BODIES);
-        Self(Arc::new(Inner { registry, kinds, watches, bodies, pods, stop }))
+        let documents = OnceLock::new();
+        Self(Arc::new(Inner { registry, kinds, watches, bodies, documents, pods, stop }))
+    }
+
+    /// OpenAPI documents of all kinds.
+    fn documents(&self) -> &Documents {
+        self.0.documents.get_or_init(|| Documents::new(self.0.kinds))
     }
 }
 

@@ -3,6 +3,9 @@
 
 use axum::body::Body;
 use hyper::{Method, Request, Response};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SelfSubjectRulesReview};
+use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::query::Query;
@@ -14,9 +17,11 @@ use crate::apiserver::status::Refusal;
 pub(super) struct Review {
     pub(super) group: &'static str,
     pub(super) version: &'static str,
-    kind: &'static str,
+    pub(super) kind: &'static str,
     plural: &'static str,
     singular: &'static str,
+    /// As [`Resource::schema`](crate::apiserver::resource::Resource::schema).
+    pub(super) schema: fn(&mut SchemaGenerator) -> String,
     /// Its `status`.
     answer: fn() -> Value,
 }
@@ -27,6 +32,7 @@ pub(super) const REVIEWS: [Review; 3] = [
         group: "authentication.k8s.io",
         version: "v1",
         kind: "SelfSubjectReview",
+        schema: schema::<SelfSubjectReview>,
         plural: "selfsubjectreviews",
         singular: "selfsubjectreview",
         answer: || json!({"userInfo": {"username": USER, "groups": GROUPS}}),
@@ -35,6 +41,7 @@ pub(super) const REVIEWS: [Review; 3] = [
         group: "authorization.k8s.io",
         version: "v1",
         kind: "SelfSubjectAccessReview",
+        schema: schema::<SelfSubjectAccessReview>,
         plural: "selfsubjectaccessreviews",
         singular: "selfsubjectaccessreview",
         answer: || json!({"allowed": true}),
@@ -43,6 +50,7 @@ pub(super) const REVIEWS: [Review; 3] = [
         group: "authorization.k8s.io",
         version: "v1",
         kind: "SelfSubjectRulesReview",
+        schema: schema::<SelfSubjectRulesReview>,
         plural: "selfsubjectrulesreviews",
         singular: "selfsubjectrulesreview",
         answer: || {
@@ -73,6 +81,11 @@ impl Review {
             subresources: Vec::new(),
         }
     }
+}
+
+fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> String {
+    generator.subschema_for::<T>();
+    T::schema_name().into_owned()
 }
 
 /// The kind that a path names.

@@ -1,6 +1,7 @@
 //! The server over real TCP, TLS and HTTP, at a free port.
 
 mod bad_input;
+mod documents;
 mod plain;
 
 use std::sync::Arc;
