@@ -3,11 +3,15 @@
 use serde_json::{Value, json};
 
 use super::options::FieldValidation;
+use crate::apiserver::kinds;
 use crate::apiserver::resource::{DecodeError, Resource};
 use crate::apiserver::status::Refusal;
 
 /// An object may be this large as JSON, as in etcd.
 const LONGEST: usize = 1_572_864;
+
+/// What the real server looks for first.
+const GO_TYPE_META: &str = r#"{ APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
 
 /// Reads an object: what is left out is filled in, what the kind does not have is gone. The
 /// warnings name it.
@@ -56,10 +60,8 @@ pub(super) fn read_patched(
     }
     let (kind, version) = (patched["kind"].clone(), patched["apiVersion"].clone());
     if kind != of.kind || version != api_version(of) {
-        return Err(refuse(&not_registered(
-            kind.as_str().unwrap_or_default(),
-            version.as_str().unwrap_or_default(),
-        )));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        return Err(refuse(&no_conversion(of, &text(&kind), &text(&version))));
     }
     let decoded = (of.decode)(patched).map_err(|error| refuse(&text_of_decode_error(&error)))?;
     let unknown = unknown_fields(&decoded.unknown);
@@ -75,11 +77,11 @@ pub(super) fn read_patched(
     Ok((object, warnings))
 }
 
-/// Refuses what is larger than the real store takes.
-pub(super) fn check_size(object: &Value) -> Result<(), Refusal> {
+/// How large an object is; refuses what is larger than the real store takes.
+pub(super) fn check_size(object: &Value) -> Result<usize, Refusal> {
     let length = object.to_string().len();
     if length <= LONGEST {
-        return Ok(());
+        return Ok(length);
     }
     let message = format!("Request entity too large: limit is {LONGEST}");
     Err(Refusal::new(413, "RequestEntityTooLarge", message))
@@ -93,13 +95,8 @@ pub(super) fn api_version(of: &Resource) -> String {
 /// `apiVersion` and `kind` may be left out, or must be the kind's.
 fn check_type(of: &Resource, body: &mut Value) -> Result<(), Refusal> {
     let Some(fields) = body.as_object_mut() else {
-        return Err(Refusal::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): couldn't get \
-             version/kind; json parse error: json: cannot unmarshal {} into Go value of type \
-             struct",
-            of.kind,
-            go_type(body)
-        )));
+        let of_type = format!("value of type struct {GO_TYPE_META}");
+        return Err(unrecognized(of, body, body, &of_type));
     };
     for (field, wanted) in [("apiVersion", api_version(of)), ("kind", of.kind.to_owned())] {
         let given = fields.entry(field).or_insert_with(|| wanted.clone().into());
@@ -107,13 +104,9 @@ fn check_type(of: &Resource, body: &mut Value) -> Result<(), Refusal> {
             Some("") => *given = wanted.into(),
             Some(_) => {}
             None => {
-                return Err(Refusal::bad_request(format!(
-                    "the object provided is unrecognized (must be of type {}): couldn't get \
-                     version/kind; json parse error: json: cannot unmarshal {} into Go struct \
-                     field .{field} of type string",
-                    of.kind,
-                    go_type(given)
-                )));
+                let given = given.clone();
+                let of_type = format!("struct field .{field} of type string");
+                return Err(unrecognized(of, body, &given, &of_type));
             }
         }
     }
@@ -126,12 +119,43 @@ fn check_type(of: &Resource, body: &mut Value) -> Result<(), Refusal> {
         "{kind} in version {:?} cannot be handled as a {}: {}",
         version.rsplit('/').next().unwrap_or_default(),
         of.kind,
-        not_registered(kind, version)
+        no_conversion(of, kind, version)
     )))
 }
 
-fn not_registered(kind: &str, version: &str) -> String {
-    format!("no kind {kind:?} is registered for version {version:?} in this place")
+/// Why something of another kind is none of this, in the words of Go's scheme.
+fn no_conversion(of: &Resource, kind: &str, version: &str) -> String {
+    let is_it = |each: &&Resource| each.kind == kind && api_version(each) == version;
+    if kinds::all().iter().any(|each| is_it(&each)) {
+        let group = if of.group.is_empty() { "core" } else { of.group };
+        let group = group.split('.').next().unwrap_or_default();
+        let version = version.rsplit('/').next().unwrap_or_default();
+        format!("converting ({version}.{kind}) to ({group}.{}): unknown conversion", of.kind)
+    } else {
+        format!(
+            "no kind {kind:?} is registered for version {version:?} in scheme \
+             \"pkg/api/legacyscheme/scheme.go:30\""
+        )
+    }
+}
+
+/// What cannot be an object of any kind.
+fn unrecognized(of: &Resource, body: &Value, value: &Value, go_type_wanted: &str) -> Refusal {
+    let text = body.to_string();
+    let cut = text.char_indices().map(|(at, _)| at).find(|at| *at >= 30);
+    let (start, rest) = text.split_at(cut.unwrap_or(text.len()));
+    let summary = if body.is_object() { start.to_owned() } else { hex(start.as_bytes()) };
+    let more = if rest.is_empty() { "" } else { " ..." };
+    Refusal::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json \
+         parse error: json: cannot unmarshal {} into Go {go_type_wanted} ({summary}{more})",
+        of.kind,
+        go_type(value)
+    ))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn cannot_be_handled(of: &Resource, message: &str) -> Refusal {

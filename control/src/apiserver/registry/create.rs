@@ -63,7 +63,7 @@ pub(super) fn insert(
         }
         return Err(refusal);
     }
-    body::check_size(&new)?;
+    transaction.check_room(body::check_size(&new)?)?;
     warnings.extend((of.warnings)(&new, None));
     let object = transaction.put(of, place.kind, None, new);
     Ok(Written { object, created: true, warnings })

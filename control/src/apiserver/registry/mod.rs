@@ -63,6 +63,8 @@ struct Inner {
 pub(crate) struct Settings {
     /// What is served.
     pub(crate) kinds: &'static [Resource],
+    /// How much JSON all objects may be together; all of it is in memory.
+    pub(crate) most_bytes: usize,
     /// How many changes of each kind are remembered for watches and for pages of lists.
     pub(crate) history_changes: usize,
     /// What the ServiceCIDR `kubernetes` is made of, where there is none.
@@ -77,6 +79,7 @@ impl Default for Settings {
         Self {
             kinds: kinds::all(),
             service_cidrs: vec![cidr],
+            most_bytes: 512 << 20,
             history_changes: 16_384,
             history_bytes: 32 << 20,
         }

@@ -15,6 +15,10 @@ pub(super) struct State {
     pub(super) kinds: Vec<Kind>,
     /// Of the last change of any kind.
     pub(super) revision: u64,
+    /// How much JSON all objects are.
+    pub(super) bytes: usize,
+    /// How much they may be.
+    pub(super) most_bytes: usize,
 }
 
 /// One kind's objects.
@@ -74,7 +78,7 @@ impl State {
             largest: settings.history_bytes,
             news: watch::Sender::new(()),
         });
-        Self { kinds: kinds.collect(), revision: 0 }
+        Self { kinds: kinds.collect(), revision: 0, bytes: 0, most_bytes: settings.most_bytes }
     }
 
     /// Takes in an object that was stored before the start.
@@ -87,10 +91,13 @@ impl State {
             .iter_mut()
             .find(|kind| Some(kind.of.group) == group && Some(kind.of.plural) == plural);
         let value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        match kind {
-            Some(kind) => drop(kind.objects.insert(key.into(), Object::new(kind.of, &value))),
-            None => tracing::warn!("{path} is of a kind that is not served: it is left alone"),
-        }
+        let Some(kind) = kind else {
+            tracing::warn!("{path} is of a kind that is not served: it is left alone");
+            return Ok(());
+        };
+        let object = Object::new(kind.of, &value);
+        self.bytes += object.json().len();
+        kind.objects.insert(key.into(), object);
         Ok(())
     }
 
@@ -105,6 +112,9 @@ impl State {
     /// Takes a committed change in. They come in the order of their revisions.
     pub(super) fn apply(&mut self, change: Change) {
         self.revision = change.object.revision();
+        let length = change.object.json().len();
+        self.bytes += if change.deleted { 0 } else { length };
+        self.bytes -= change.before.as_ref().map_or(0, |before| before.json().len());
         self.kinds[change.kind].apply(change);
     }
 }

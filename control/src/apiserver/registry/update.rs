@@ -82,7 +82,8 @@ pub(super) fn change(
     if !errors.is_empty() {
         return Err(Refusal::invalid(of, before.name(), &errors));
     }
-    body::check_size(&new)?;
+    let length = body::check_size(&new)?;
+    transaction.check_room(length.saturating_sub(before.json().len()))?;
     warnings.extend((of.warnings)(&new, Some(&old)));
     let written = |object| Written { object, created: false, warnings };
     if is_last_change(place, &new, &old) {

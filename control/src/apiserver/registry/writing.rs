@@ -273,6 +273,19 @@ impl Transaction<'_> {
         self.head.service_ips.assign(of, new, old)
     }
 
+    /// Refuses what would make all objects together larger than they may be. What is not committed
+    /// yet is not counted.
+    pub(super) fn check_room(&self, more: usize) -> Result<(), Refusal> {
+        let (bytes, most) = self.read(|state| (state.bytes, state.most_bytes));
+        if more == 0 || bytes + more <= most {
+            return Ok(());
+        }
+        let mebibytes = most >> 20;
+        Err(Refusal::internal(&format!(
+            "database space exceeded: objects may take {mebibytes} MiB together, delete some"
+        )))
+    }
+
     /// Looks at what is committed.
     pub(super) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.state.read().unwrap_or_else(PoisonError::into_inner))

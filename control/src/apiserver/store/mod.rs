@@ -12,9 +12,9 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -62,11 +62,11 @@ pub(crate) struct Row<'a> {
 }
 
 impl Store {
-    /// Opens a directory, and makes it when it is not there.
+    /// Opens a directory, and makes it when it is not there: nobody else may look into it, as nobody
+    /// else may read the file.
     pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
         let cannot_use = |cause| StoreError::Directory { path: directory.to_owned(), cause };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(cannot_use)?;
-        fs::set_permissions(directory, Permissions::from_mode(0o700)).map_err(cannot_use)?;
         let lock = File::open(directory).map_err(cannot_use)?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => StoreError::InUse { path: directory.to_owned() },

@@ -68,8 +68,22 @@ fn a_bad_new_object_is_refused() {
         (
             400,
             json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}}),
-            "Pod in version \"v1\" cannot be handled as a ConfigMap: no kind \"Pod\" is \
-             registered for version \"v1\" in this place",
+            "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Pod) to \
+             (core.ConfigMap): unknown conversion",
+        ),
+        (
+            400,
+            json!({"kind": "ConfigMap", "apiVersion": "v2", "metadata": {"name": "a"}}),
+            "ConfigMap in version \"v2\" cannot be handled as a ConfigMap: no kind \"ConfigMap\" is \
+             registered for version \"v2\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+        ),
+        (
+            400,
+            json!([]),
+            "the object provided is unrecognized (must be of type ConfigMap): couldn't get \
+             version/kind; json parse error: json: cannot unmarshal array into Go value of type \
+             struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \
+             \"json:\\\"kind,omitempty\\\"\" } (5b5d)",
         ),
         (
             422,
@@ -281,4 +295,26 @@ fn services_get_addresses_that_are_given_back() {
     assert_eq!(ip(&second), "10.96.1.1");
     fixture.delete("services", "a", &DeleteOptions::default()).unwrap();
     fixture.create("services", body("c", "10.96.0.9")).unwrap();
+}
+
+#[test]
+fn all_objects_together_are_bounded() {
+    let fixture = Fixture::with(Settings { most_bytes: 1 << 20, ..Settings::default() });
+    let body = |name: &str| json!({"metadata": {"name": name}, "data": {"x": "y".repeat(400_000)}});
+    fixture.create("configmaps", body("a")).unwrap();
+    fixture.create("configmaps", body("b")).unwrap();
+    let message = refused(fixture.create("configmaps", body("c")), 500);
+    assert!(message.ends_with("objects may take 1 MiB together, delete some"), "{message}");
+    // What makes no more of it goes on.
+    let labelled = json!({"metadata": {"name": "a", "labels": {"a": "b"}}, "data": {"x": "z"}});
+    fixture.update("configmaps", labelled).unwrap();
+    fixture.create("configmaps", body("c")).unwrap();
+    fixture.delete("configmaps", "b", &DeleteOptions::default()).unwrap();
+    fixture.delete("configmaps", "c", &DeleteOptions::default()).unwrap();
+    let left = fixture.registry.read(|state| state.bytes);
+    let kinds = |state: &super::super::state::State| -> usize {
+        let objects = state.kinds.iter().flat_map(|kind| kind.objects.values());
+        objects.map(|object| object.json().len()).sum()
+    };
+    assert_eq!(left, fixture.registry.read(kinds));
 }
