@@ -3,6 +3,7 @@
 mod cluster;
 mod endpoints;
 mod garbage;
+mod live;
 mod stale;
 mod workloads;
 
