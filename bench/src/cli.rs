@@ -1,11 +1,12 @@
 use clap::{Parser, Subcommand};
 
 use crate::direct::DirectArgs;
+use crate::engine::EngineArgs;
 use crate::host_port::HostPortArgs;
 use crate::interrupt::Interrupt;
 use crate::pktgen::PktgenArgs;
 use crate::search::SearchArgs;
-use crate::{direct, host_port, pktgen, search};
+use crate::{direct, engine, host_port, pktgen, search};
 
 /// Measures Maglane beside what it is to be compared with, in a lab of its own on this machine.
 #[derive(Debug, Parser)]
@@ -29,6 +30,8 @@ enum Command {
     /// After the Multiple Loss Ratio search of the IETF's benchmarking group (MLRsearch): short
     /// trials first, long ones near the answer, and each load judged by all of its trials.
     Search(Box<SearchArgs>),
+    /// The pipeline in memory: nanoseconds, allocations and stages of a packet.
+    Engine(EngineArgs),
     /// Packets a second through the host port: Maglane beside a bare AF_XDP forwarder.
     ///
     /// In each round, in turn: the sender alone, whose frames nobody takes (its ceiling, and so
@@ -50,6 +53,7 @@ impl Cli {
         match self.command {
             Command::Pktgen(args) => pktgen::run(&args, &interrupt),
             Command::Search(args) => search::run(&args, &interrupt),
+            Command::Engine(args) => engine::run(&args, &interrupt),
             Command::HostPort(args) => host_port::run(&args, &interrupt),
             Command::Direct(args) => direct::run(&args, &interrupt),
         }

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`cli`] | what people type |
+//! | [`engine`] | the pipeline in memory: time, allocations, stages |
 //! | [`pktgen`] | the packet generator, for any dataplane |
 //! | [`search`] | throughput at a stated loss, latency at shares of it |
 //! | [`rig`] | a lab to measure in: Pods, the agent, the bare forwarder in its place |
@@ -13,8 +14,10 @@
 //! A lab is made through the `maglane` command alone, as a user would, so that nothing here needs
 //! to change when its insides do.
 
+mod allocations;
 mod cli;
 mod direct;
+mod engine;
 mod error;
 mod figures;
 mod host_port;

@@ -20,33 +20,11 @@ mod world;
 
 use std::time::Instant;
 
-use world::{PACKETS, World};
+use world::{Case, PACKETS, World, WorldConfig};
 
 const FLOWS: [u32; 4] = [1, 1_024, 65_536, 1_000_000];
 const SERVICES: [u32; 2] = [10, 10_000];
 const ROUNDS: usize = 101;
-
-/// What the packets of a case are.
-#[derive(Clone, Copy)]
-enum Case {
-    /// Data from clients of established flows.
-    Established,
-    /// Data from backends of established flows.
-    Reply,
-    /// SYNs of flows that are not there yet, beside the established ones.
-    New,
-    /// SYNs to a port that no Service has.
-    Reject,
-}
-
-impl Case {
-    const ALL: [(Self, &str); 4] = [
-        (Self::Established, "established"),
-        (Self::Reply, "reply"),
-        (Self::New, "new"),
-        (Self::Reject, "reject"),
-    ];
-}
 
 fn main() {
     let wanted = std::env::args().skip(1).find(|word| !word.starts_with("--"));
@@ -64,8 +42,11 @@ fn main() {
                 {
                     continue;
                 }
-                let world = world.get_or_insert_with(|| World::new(flows, services));
-                measure(case, name, world);
+                let world =
+                    world.get_or_insert_with(|| World::new(WorldConfig::new(flows, services)));
+                if world.has(case) {
+                    measure(case, name, world);
+                }
             }
         }
     }
@@ -77,12 +58,7 @@ fn measure(case: Case, name: &str, world: &mut World) {
     let mut outside = 0;
     for round in 0..=ROUNDS {
         let start = allocations::count();
-        match case {
-            Case::Established => world.write_established(),
-            Case::Reply => world.write_replies(),
-            Case::New => world.write_new(),
-            Case::Reject => world.write_rejected(),
-        }
+        world.write(case);
         outside += allocations::count() - start;
         let start = Instant::now();
         world.process();
@@ -91,18 +67,15 @@ fn measure(case: Case, name: &str, world: &mut World) {
             rounds_ns.push(passed_ns);
         }
         let start = allocations::count();
-        if matches!(case, Case::New) {
-            world.expire_new();
-        }
-        world.check(matches!(case, Case::Reject));
+        world.settle(case);
         outside += allocations::count() - start;
     }
     let inside = allocations::count() - before - outside;
     rounds_ns.sort_by(f64::total_cmp);
     println!(
         "{name:<12} {:>9} {:>9} {:>10.1} {:>7.1} {:>7.1} {:>12}",
-        world.services,
-        world.flows,
+        world.config.services,
+        world.config.flows,
         rounds_ns[ROUNDS / 2],
         rounds_ns[0],
         rounds_ns[ROUNDS - 1],

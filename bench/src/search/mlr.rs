@@ -109,9 +109,9 @@ impl Goal {
         let of = |load: &f64| self.classify(trials, *load, long_s, sum_s);
         let upper_pps = loads.iter().copied().find(|load| of(load) == Class::Upper);
         // One above an upper bound is luck.
-        let below =
+        let mut below =
             loads.iter().copied().filter(|load| upper_pps.is_none_or(|upper| *load < upper));
-        let lower_pps = below.filter(|load| of(load) == Class::Lower).next_back();
+        let lower_pps = below.rfind(|load| of(load) == Class::Lower);
         Bounds { lower_pps, upper_pps }
     }
 

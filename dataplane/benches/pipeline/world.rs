@@ -1,5 +1,8 @@
+//! A node with Pods, Services and established flows, and packets of theirs: what the pipeline's
+//! measurements run on, this crate's own and `maglane-bench engine`.
+
 use std::hint::black_box;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -19,22 +22,72 @@ use rand::{Rng, SeedableRng};
 /// Packets between two looks at the clock: few enough for their frames to stay in the cache, as
 /// those that have just come in do.
 pub(crate) const PACKETS: usize = 8 * BATCH;
-/// Bytes of a packet, without the frame check sequence that AF_XDP never shows.
-const PACKET_BYTES: usize = 60;
-/// A frame has room for an answer that is longer than the packet.
-const FRAME_BYTES: usize = 256;
+/// Beside the packet, a frame has room for an answer that is longer.
+const ANSWER_BYTES: usize = 196;
 const PODS: u32 = 250;
-const BACKENDS_PER_SERVICE: u32 = 3;
+/// Linux picks even ports: so many a client.
+const FLOWS_PER_CLIENT: u32 = 14_000;
 const SYN: u8 = 2;
 const ACK: u8 = 16;
+/// Longer than any flow may be silent.
+const A_DAY_AND_MORE_MS: u64 = 25 * 3_600 * 1_000;
 
-/// A node with Pods, Services and established flows.
-pub(crate) struct World {
+/// What the packets of a case are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Case {
+    /// Data from clients of established flows.
+    Established,
+    /// Data from backends of established flows.
+    Reply,
+    /// SYNs of flows that are not there yet, beside the established ones.
+    New,
+    /// SYNs to a port that no Service has.
+    Reject,
+    /// Data of flows that have been silent for too long: found, forgotten, opened anew. Changes
+    /// the world: the last case that is measured in it, and one for many flows.
+    Expired,
+}
+
+impl Case {
+    /// All of them, with their names.
+    pub(crate) const ALL: [(Self, &str); 5] = [
+        (Self::Established, "established"),
+        (Self::Reply, "reply"),
+        (Self::New, "new"),
+        (Self::Reject, "reject"),
+        (Self::Expired, "expired"),
+    ];
+}
+
+/// What a world is made of.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct WorldConfig {
+    /// Established flows.
     pub(crate) flows: u32,
+    /// Services.
     pub(crate) services: u32,
-    pipeline: Pipeline,
-    snapshot: Snapshot,
-    frames: Vec<[u8; FRAME_BYTES]>,
+    /// Of each Service.
+    pub(crate) backends: u32,
+    /// Of every frame, without the frame check sequence that AF_XDP never shows.
+    pub(crate) packet_bytes: usize,
+    /// IPv6 instead of IPv4.
+    pub(crate) ipv6: bool,
+}
+
+impl WorldConfig {
+    /// The smallest IPv4 frames, three backends a Service.
+    pub(crate) const fn new(flows: u32, services: u32) -> Self {
+        Self { flows, services, backends: 3, packet_bytes: 60, ipv6: false }
+    }
+}
+
+/// The node.
+pub(crate) struct World {
+    pub(crate) config: WorldConfig,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) frames: Vec<Vec<u8>>,
+    pub(crate) now_ms: u64,
     verdicts: Vec<Verdict>,
     /// Client and Service of each flow, and, once it is known, its backend.
     clients: Vec<(Endpoint, Endpoint)>,
@@ -42,11 +95,11 @@ pub(crate) struct World {
     order: Vec<u32>,
     next: usize,
     fresh: u32,
-    now_ms: u64,
 }
 
 impl World {
-    pub(crate) fn new(flows: u32, services: u32) -> Self {
+    pub(crate) fn new(config: WorldConfig) -> Self {
+        let WorldConfig { flows, services, ipv6, .. } = config;
         let mut random = StdRng::seed_from_u64(1);
         let capacity_flows = (flows + 4 * PACKETS as u32).next_power_of_two();
         let keys = HashKeys::new(random.random());
@@ -56,23 +109,23 @@ impl World {
         let buckets = Fingerprints::buckets_for(capacity_flows);
         let words: Vec<AtomicU64> = (0..buckets * 8).map(|_| AtomicU64::new(0)).collect();
         let fingerprints = Fingerprints::new(Arc::new(words), 0, buckets).unwrap();
-        let config = PipelineConfig { worker: 0, workers: 1, host_port: true };
-        let clients = (0..flows).map(|flow| (client(flow), service(flow % services))).collect();
+        let pipeline_config = PipelineConfig { worker: 0, workers: 1, host_port: true };
+        let clients =
+            (0..flows).map(|flow| (client(flow, ipv6), service(flow % services, ipv6))).collect();
         let mut order: Vec<u32> = (0..flows).collect();
         order.shuffle(&mut random);
         let mut world = Self {
-            flows,
-            services,
-            pipeline: Pipeline::new(config, table, fingerprints),
-            snapshot: snapshot(services),
-            frames: vec![[0; FRAME_BYTES]; PACKETS],
+            config,
+            pipeline: Pipeline::new(pipeline_config, table, fingerprints),
+            snapshot: snapshot(&config),
+            frames: vec![vec![0; config.packet_bytes + ANSWER_BYTES]; PACKETS],
+            now_ms: 1,
             verdicts: Vec::with_capacity(PACKETS),
             clients,
             backends: Vec::new(),
             order,
             next: 0,
             fresh: flows,
-            now_ms: 1,
         };
         world.establish();
         world
@@ -80,78 +133,87 @@ impl World {
 
     /// Opens every flow, has its backend answer and its client acknowledge.
     fn establish(&mut self) {
-        self.backends = vec![service(0); self.flows as usize];
-        for start in (0..self.flows).step_by(PACKETS) {
-            let flows: Vec<u32> = (start..self.flows.min(start + PACKETS as u32)).collect();
+        let flows = self.config.flows;
+        self.backends = vec![service(0, self.config.ipv6); flows as usize];
+        for start in (0..flows).step_by(PACKETS) {
+            let flows: Vec<u32> = (start..flows.min(start + PACKETS as u32)).collect();
             let open = |world: &Self, at: usize| {
                 let (client, service) = world.clients[flows[at] as usize];
                 (client, service, SYN)
             };
-            self.write(flows.len(), open);
+            self.write_all(flows.len(), open);
             self.process();
             for (frame, flow) in self.frames.iter().zip(&flows) {
-                let address = Ipv4Addr::new(frame[30], frame[31], frame[32], frame[33]);
-                let port = u16::from_be_bytes([frame[36], frame[37]]);
-                self.backends[*flow as usize] = Endpoint { address: address.into(), port };
+                self.backends[*flow as usize] = destination(frame, self.config.ipv6);
             }
             let reply = |world: &Self, at: usize| {
                 let flow = flows[at] as usize;
                 (world.backends[flow], world.clients[flow].0, SYN | ACK)
             };
-            self.write(flows.len(), reply);
+            self.write_all(flows.len(), reply);
             self.process();
             let acknowledge = |world: &Self, at: usize| {
                 let (client, service) = world.clients[flows[at] as usize];
                 (client, service, ACK)
             };
-            self.write(flows.len(), acknowledge);
+            self.write_all(flows.len(), acknowledge);
             self.process();
         }
-        assert_eq!(self.pipeline.flows().len(), self.flows);
+        assert_eq!(self.pipeline.flows().len(), flows);
     }
 
-    pub(crate) fn write_established(&mut self) {
-        let start = self.advance();
-        self.write(PACKETS, |world, at| {
+    /// Whether the case can be measured here.
+    pub(crate) fn has(&self, case: Case) -> bool {
+        // A flow expires once a round: the others of a round would be hits.
+        case != Case::Expired || self.config.flows as usize >= PACKETS
+    }
+
+    /// Writes the packets of a case.
+    pub(crate) fn write(&mut self, case: Case) {
+        let start = self.next;
+        let data = |world: &Self, at: usize| {
             let (client, service) = world.clients[world.flow(start + at)];
             (client, service, ACK)
-        });
-    }
-
-    pub(crate) fn write_replies(&mut self) {
-        let start = self.advance();
-        self.write(PACKETS, |world, at| {
-            let flow = world.flow(start + at);
-            (world.backends[flow], world.clients[flow].0, ACK)
-        });
-    }
-
-    pub(crate) fn write_new(&mut self) {
-        let first = self.fresh;
-        self.fresh += PACKETS as u32;
-        self.write(PACKETS, |world, at| {
-            let flow = first + at as u32;
-            (client(flow), service(flow % world.services), SYN)
-        });
-    }
-
-    pub(crate) fn write_rejected(&mut self) {
-        self.now_ms += 1_000; // the limit of answers fills again
-        self.write(PACKETS, |world, at| {
-            let flow = at as u32;
-            (client(flow), Endpoint { port: 81, ..service(flow % world.services) }, SYN)
-        });
+        };
+        match case {
+            Case::Established => self.write_all(PACKETS, data),
+            Case::Expired => {
+                self.now_ms += A_DAY_AND_MORE_MS;
+                self.write_all(PACKETS, data);
+            }
+            Case::Reply => self.write_all(PACKETS, |world, at| {
+                let flow = world.flow(start + at);
+                (world.backends[flow], world.clients[flow].0, ACK)
+            }),
+            Case::New => {
+                let first = self.fresh;
+                self.fresh += PACKETS as u32;
+                self.write_all(PACKETS, |world, at| {
+                    let flow = first + at as u32;
+                    (world.client(flow), world.service(flow), SYN)
+                });
+            }
+            Case::Reject => {
+                self.now_ms += 1_000; // the limit of answers fills again
+                self.write_all(PACKETS, |world, at| {
+                    let flow = at as u32;
+                    (world.client(flow), Endpoint { port: 81, ..world.service(flow) }, SYN)
+                });
+            }
+        }
+        self.next += PACKETS;
     }
 
     /// Runs the packets through the pipeline. This is what is measured.
     pub(crate) fn process(&mut self) {
         self.verdicts.clear();
+        let length = self.config.packet_bytes;
         for frames in self.frames.chunks_mut(BATCH) {
             let mut packets: ArrayVec<Packet<'_>, BATCH> = frames
                 .iter_mut()
                 .map(|buffer| Packet {
                     buffer,
-                    length: PACKET_BYTES,
+                    length,
                     ingress: Ingress::HostPort,
                     handed_over: false,
                 })
@@ -162,83 +224,90 @@ impl World {
         }
     }
 
-    /// Makes sure that what was measured is what was meant.
-    pub(crate) fn check(&self, rejected: bool) {
+    /// Makes sure that what was measured is what was meant, and the world as it was.
+    pub(crate) fn settle(&mut self, case: Case) {
         for verdict in &self.verdicts {
             match verdict {
-                Verdict::Forward(Via::HostPort) if !rejected => {}
-                Verdict::Answer(Via::HostPort) | Verdict::Drop(_) if rejected => {}
-                other => panic!("{other:?}"),
+                Verdict::Forward(Via::HostPort) if case != Case::Reject => {}
+                Verdict::Answer(Via::HostPort) | Verdict::Drop(_) if case == Case::Reject => {}
+                other => panic!("{case:?}: {other:?}"),
             }
         }
-    }
-
-    /// Forgets the flows that never got an answer.
-    pub(crate) fn expire_new(&mut self) {
-        self.now_ms += 200_000;
-        while self.pipeline.flows().len() > self.flows {
-            self.pipeline.expire(self.now_ms);
+        if case == Case::New {
+            // Those that never got an answer are forgotten.
+            self.now_ms += 200_000;
+            while self.pipeline.flows().len() > self.config.flows {
+                self.pipeline.expire(self.now_ms);
+            }
         }
-    }
-
-    fn advance(&mut self) -> usize {
-        let start = self.next;
-        self.next += PACKETS;
-        start
     }
 
     fn flow(&self, at: usize) -> usize {
         self.order[at % self.order.len()] as usize
     }
 
+    fn client(&self, flow: u32) -> Endpoint {
+        client(flow, self.config.ipv6)
+    }
+
+    fn service(&self, flow: u32) -> Endpoint {
+        service(flow % self.config.services, self.config.ipv6)
+    }
+
     /// Writes `count` packets, and fills the rest of the frames with copies of them.
-    fn write(&mut self, count: usize, packet: impl Fn(&Self, usize) -> (Endpoint, Endpoint, u8)) {
+    fn write_all(
+        &mut self,
+        count: usize,
+        packet: impl Fn(&Self, usize) -> (Endpoint, Endpoint, u8),
+    ) {
         let mut frames = std::mem::take(&mut self.frames);
         for (at, frame) in frames.iter_mut().enumerate() {
             let (source, destination, flags) = packet(self, at % count);
-            write_packet(frame, source, destination, flags);
+            write_packet(&mut frame[..self.config.packet_bytes], source, destination, flags);
         }
         self.frames = frames;
     }
 }
 
-fn client(flow: u32) -> Endpoint {
-    // Linux picks even ports; some 14,000 a client, on Pods.
-    let (host, port) = (flow / 14_000, flow % 14_000);
-    Endpoint {
-        address: Ipv4Addr::from_bits(0x0a80_0001 + host).into(),
-        port: 32_768 + 2 * port as u16,
+/// An address of one of three networks: clients, Services, Pods.
+fn address(network: u8, number: u32, ipv6: bool) -> IpAddr {
+    match ipv6 {
+        true => Ipv6Addr::from_bits(
+            (0xfd00 << 112) | (u128::from(network) << 64) | (u128::from(number) + 1),
+        )
+        .into(),
+        false => Ipv4Addr::from_bits(u32::from_be_bytes([10, network, 0, 1]) + number).into(),
     }
 }
 
-fn service(number: u32) -> Endpoint {
-    Endpoint { address: Ipv4Addr::from_bits(0x0a60_0001 + number).into(), port: 80 }
+fn client(flow: u32, ipv6: bool) -> Endpoint {
+    let (host, port) = (flow / FLOWS_PER_CLIENT, flow % FLOWS_PER_CLIENT);
+    Endpoint { address: address(128, host, ipv6).into(), port: 32_768 + 2 * port as u16 }
 }
 
-fn pod(number: u32) -> Ipv4Addr {
-    Ipv4Addr::from_bits(0x0af4_0001 + number % PODS)
+fn service(number: u32, ipv6: bool) -> Endpoint {
+    Endpoint { address: address(96, number, ipv6).into(), port: 80 }
 }
 
-fn snapshot(services: u32) -> Snapshot {
+fn pod(number: u32, ipv6: bool) -> IpAddr {
+    address(244, number % PODS, ipv6)
+}
+
+fn snapshot(config: &WorldConfig) -> Snapshot {
+    let WorldConfig { flows, services, backends, ipv6, .. } = *config;
     let frontends = (0..services).map(|number| {
-        let backends = (0..BACKENDS_PER_SERVICE).map(|backend| Backend {
-            endpoint: Endpoint {
-                address: pod(number * BACKENDS_PER_SERVICE + backend).into(),
-                port: 8080,
-            },
-            weight: 1,
+        let backends = (0..backends).map(|backend| {
+            let place = number * backends + backend;
+            let port = 8_080 + (place / PODS % 50_000) as u16;
+            Backend { endpoint: Endpoint { address: pod(place, ipv6).into(), port }, weight: 1 }
         });
-        let frontend = Frontend { endpoint: service(number), protocol: Protocol::Tcp };
+        let frontend = Frontend { endpoint: service(number, ipv6), protocol: Protocol::Tcp };
         (frontend, Arc::new(Service::new(backends.collect(), Vec::new())))
     });
-    let pods = (0..PODS).map(|number| {
-        let hop = NextHop::Pod { interface: number + 10, mac: [2; 6], mtu: 1500 };
-        (pod(number).into(), hop)
-    });
-    let clients = (0..PODS).map(|number| {
-        let hop = NextHop::Pod { interface: number + 300, mac: [2; 6], mtu: 1500 };
-        (Ipv4Addr::from_bits(0x0a80_0001 + number).into(), hop)
-    });
+    let hop = |interface| NextHop::Pod { interface, mac: [2; 6], mtu: 1500 };
+    let pods = (0..PODS).map(|number| (pod(number, ipv6).into(), hop(number + 10)));
+    let clients = (0..PODS.max(flows / FLOWS_PER_CLIENT + 1))
+        .map(|number| (address(128, number, ipv6).into(), hop(number + 300)));
     Snapshot {
         generation: 1,
         services: ServiceTable::new(frontends),
@@ -247,16 +316,37 @@ fn snapshot(services: u32) -> Snapshot {
     }
 }
 
+/// Where a translated packet goes.
+fn destination(frame: &[u8], ipv6: bool) -> Endpoint {
+    let port = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
+    match ipv6 {
+        true => {
+            let bytes: [u8; 16] = frame[38..54].try_into().unwrap();
+            Endpoint { address: IpAddr::from(bytes).into(), port: port(56) }
+        }
+        false => {
+            let bytes: [u8; 4] = frame[30..34].try_into().unwrap();
+            Endpoint { address: IpAddr::from(bytes).into(), port: port(36) }
+        }
+    }
+}
+
 fn write_packet(frame: &mut [u8], source: Endpoint, destination: Endpoint, flags: u8) {
-    let address = |endpoint: Endpoint| endpoint.address.v4_bits().to_be_bytes();
-    let mut tcp = PacketBuilder::ethernet2([0; 6], [0x0a, 1, 0, 0, 0, 7])
-        .ipv4(address(source), address(destination), 64)
-        .tcp(source.port, destination.port, 1, 65_535);
+    let ethernet = PacketBuilder::ethernet2([0; 6], [0x0a, 1, 0, 0, 0, 7]);
+    let [from, to] = [source.address, destination.address];
+    let (ip, headers) = if from.is_ipv4() {
+        let octets = |address: maglane_dataplane::wire::Address| address.v4_bits().to_be_bytes();
+        (ethernet.ipv4(octets(from), octets(to), 64), 54)
+    } else {
+        (ethernet.ipv6(from.bits().to_be_bytes(), to.bits().to_be_bytes(), 64), 74)
+    };
+    let mut tcp = ip.tcp(source.port, destination.port, 1, 65_535);
     if flags & SYN != 0 {
         tcp = tcp.syn();
     }
     if flags & ACK != 0 {
         tcp = tcp.ack(1);
     }
-    tcp.write(&mut &mut frame[..PACKET_BYTES], &[0; 6]).unwrap();
+    let payload = vec![0; frame.len() - headers];
+    tcp.write(&mut &mut frame[..], &payload).unwrap();
 }

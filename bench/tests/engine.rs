@@ -1,0 +1,45 @@
+//! The pipeline in memory, measured: what programs read of it.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+fn engine(arguments: &str) -> Vec<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_maglane-bench"))
+        .args(format!("engine -o json {arguments}").split_ascii_whitespace())
+        .output()
+        .expect("maglane-bench");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("an array")
+}
+
+#[test]
+fn every_case_is_measured_and_allocates_nothing() {
+    let results = engine("--flows 1,1024 --services 10 --family 4,6 --rounds 5");
+    let cases = |flows: u64, family: u64| -> Vec<&str> {
+        let of = results.iter().filter(|one| one["flows"] == flows && one["family"] == family);
+        of.map(|one| one["case"].as_str().expect("a case")).collect()
+    };
+    for family in [4, 6] {
+        // One flow cannot expire more than once a round.
+        assert_eq!(cases(1, family), ["established", "reply", "new", "reject"]);
+        assert_eq!(cases(1_024, family), ["established", "reply", "new", "reject", "expired"]);
+    }
+    for one in &results {
+        assert_eq!(one["allocations_per_packet"], 0.0, "{one}");
+        assert_eq!(one["services"], 10);
+        let ns = one["ns_per_packet"].as_f64().expect("nanoseconds");
+        assert!(ns > 1.0, "{one}");
+        let stages = one["stages"].as_array().expect("stages");
+        let total: f64 = stages.iter().map(|stage| stage["ns"].as_f64().expect("ns")).sum();
+        assert!(stages.is_empty() || total >= ns * 0.99, "{one}");
+    }
+}
+
+#[test]
+fn a_list_of_cases_is_kept_to() {
+    let results = engine("--flows 600 --services 2 --case new,expired --rounds 3 --size 600");
+    let cases: Vec<&Value> = results.iter().map(|one| &one["case"]).collect();
+    assert_eq!(cases, ["new", "expired"]);
+    assert!(results.iter().all(|one| one["packet_bytes"] == 600));
+}
