@@ -19,6 +19,7 @@ use super::http::kubeconfig::kubeconfig;
 use super::http::{Api, connections, limits, router, token};
 use super::pods::{self, PodRequest};
 use super::registry::{Registry, Settings};
+use super::service_ips::first_address;
 use super::store::StoreError;
 
 /// Objects, in the data directory.
@@ -107,7 +108,7 @@ impl ApiServer {
         let registry = Registry::open(&directory.join(OBJECTS_DIRECTORY), options.settings)?;
         // The Service `kubernetes` has the first address of each.
         let kubernetes: Vec<_> =
-            service_cidrs.iter().filter_map(|cidr| cidr.hosts().next()).collect();
+            service_cidrs.iter().filter_map(|cidr| first_address(*cidr)).collect();
         let identity = Identity::load_or_create(directory)?;
         let named: Vec<_> = addresses
             .iter()

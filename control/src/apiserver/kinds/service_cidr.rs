@@ -14,9 +14,7 @@ const CIDRS: &str = "spec.cidrs";
 pub(super) const SERVICE_CIDR: Resource = Resource {
     namespaced: false,
     subresources: &[Subresource::Status],
-    prepare: |new, old| {
-        new["status"] = old.map_or_else(|| json!({}), |old| old["status"].clone());
-    },
+    prepare,
     validate,
     warnings,
     columns: COLUMNS,
@@ -28,6 +26,18 @@ const COLUMNS: &[Column] = &[
     text("CIDRs", "The blocks of addresses.", |object, _| joined_at(object, "/spec/cidrs").into()),
     AGE,
 ];
+
+/// A new one is ready at once: nobody has to be told before addresses are taken from it.
+fn prepare(new: &mut Value, old: Option<&Value>) {
+    new["status"] = match old {
+        Some(old) => old["status"].clone(),
+        None => json!({"conditions": [{
+            "type": "Ready", "status": "True", "reason": "",
+            "message": "Kubernetes Service CIDR is ready",
+            "lastTransitionTime": new["metadata"]["creationTimestamp"],
+        }]}),
+    };
+}
 
 /// `ValidateServiceCIDR` and `ValidateServiceCIDRUpdate`: a second family may be added later.
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {

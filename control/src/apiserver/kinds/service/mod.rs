@@ -6,6 +6,7 @@
 //! | `rules` | what may stand in a Service |
 //! | `ports` | what may stand in its ports |
 //! | `stacks` | its addresses and their families, and how they may change |
+//! | `status` | what load balancers may say |
 //! | `warnings` | what clients are told beside the answer |
 //! | `columns` | what `kubectl get services` shows |
 
@@ -14,6 +15,7 @@ mod defaults;
 mod ports;
 mod rules;
 mod stacks;
+mod status;
 #[cfg(test)]
 mod tests;
 mod warnings;

@@ -1,7 +1,7 @@
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use serde_json::{Value, json};
 
-use super::{has_cluster_ip, has_health_check, is_external, kind, ports, stacks};
+use super::{has_cluster_ip, has_health_check, is_external, kind, ports, stacks, status};
 use crate::apiserver::kinds::checks::{self, invalid};
 use crate::apiserver::kinds::decoding::read;
 use crate::apiserver::resource::FieldError;
@@ -27,6 +27,9 @@ pub(super) fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     if let Some(old) = old.as_ref().and_then(|old| old.spec.as_ref()) {
         errors.extend(stacks::validate_update(spec, old));
         errors.extend(once_set(spec, old));
+    }
+    if old.as_ref().is_some_and(|old| old.status != service.status) {
+        errors.extend(status::validate(&service));
     }
     errors.extend(annotations(&service));
     if spec.ports.is_none() && !is_headless(spec) && kind(spec) != "ExternalName" {

@@ -51,6 +51,10 @@ impl Selector {
                 let value = match requirement.field {
                     Field::Name => object.name(),
                     Field::Namespace => object.namespace(),
+                    // What is left out is false to those who ask for a truth.
+                    Field::Numbered(index) if object.field(index).is_empty() => {
+                        if requirement.value == "false" { "false" } else { "" }
+                    }
                     Field::Numbered(index) => object.field(index),
                 };
                 (value == requirement.value) != requirement.differs

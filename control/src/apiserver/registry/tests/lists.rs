@@ -53,6 +53,29 @@ fn objects_are_selected_by_labels_and_fields() {
 }
 
 #[test]
+fn pods_are_selected_by_what_they_do() {
+    let fixture = Fixture::new();
+    for (name, on_host) in [("a", None), ("b", Some(true)), ("c", Some(false))] {
+        let mut body = json!({"metadata": {"name": name},
+            "spec": {"containers": [{"name": "a", "image": "i"}], "nodeName": name}});
+        if let Some(on_host) = on_host {
+            body["spec"]["hostNetwork"] = on_host.into();
+        }
+        fixture.create("pods", body).unwrap();
+    }
+    for (fields, expected) in [
+        ("status.phase=Pending", &["a", "b", "c"][..]),
+        ("spec.nodeName=b", &["b"]),
+        ("spec.hostNetwork=true", &["b"]),
+        ("spec.hostNetwork=false", &["a", "c"]),
+        ("spec.hostNetwork!=false", &["b"]),
+    ] {
+        let list = fixture.list("pods", &with_fields(fields)).unwrap();
+        assert_eq!(names(&list), expected, "{fields}");
+    }
+}
+
+#[test]
 fn namespaces_are_listed_apart_and_together() {
     let fixture = Fixture::new();
     let options = WriteOptions::default();
