@@ -4,9 +4,10 @@ use crate::direct::DirectArgs;
 use crate::engine::EngineArgs;
 use crate::host_port::HostPortArgs;
 use crate::interrupt::Interrupt;
+use crate::maglev::MaglevArgs;
 use crate::pktgen::PktgenArgs;
 use crate::search::SearchArgs;
-use crate::{direct, engine, host_port, pktgen, search};
+use crate::{direct, engine, host_port, maglev, pktgen, search};
 
 /// Measures Maglane beside what it is to be compared with, in a lab of its own on this machine.
 #[derive(Debug, Parser)]
@@ -32,6 +33,8 @@ enum Command {
     Search(Box<SearchArgs>),
     /// The pipeline in memory: nanoseconds, allocations and stages of a packet.
     Engine(EngineArgs),
+    /// Maglev tables: time to build, memory, imbalance, disruption, beside published figures.
+    Maglev(MaglevArgs),
     /// Packets a second through the host port: Maglane beside a bare AF_XDP forwarder.
     ///
     /// In each round, in turn: the sender alone, whose frames nobody takes (its ceiling, and so
@@ -54,6 +57,7 @@ impl Cli {
             Command::Pktgen(args) => pktgen::run(&args, &interrupt),
             Command::Search(args) => search::run(&args, &interrupt),
             Command::Engine(args) => engine::run(&args, &interrupt),
+            Command::Maglev(args) => maglev::run(&args, &interrupt),
             Command::HostPort(args) => host_port::run(&args, &interrupt),
             Command::Direct(args) => direct::run(&args, &interrupt),
         }

@@ -6,6 +6,7 @@
 //! | [`engine`] | the pipeline in memory: time, allocations, stages |
 //! | [`pktgen`] | the packet generator, for any dataplane |
 //! | [`search`] | throughput at a stated loss, latency at shares of it |
+//! | [`maglev`] | lookup tables: time, memory, imbalance, disruption |
 //! | [`rig`] | a lab to measure in: Pods, the agent, the bare forwarder in its place |
 //! | [`host_port`] | packets a second through the host port: Maglane beside a bare forwarder |
 //! | [`direct`] | bytes a second past it: Pod to Pod, with the agent and without |
@@ -22,6 +23,7 @@ mod error;
 mod figures;
 mod host_port;
 mod interrupt;
+mod maglev;
 mod namespace;
 mod output;
 mod pktgen;
