@@ -9,12 +9,13 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::{limits, refusals};
+use super::{limits, protobuf, refusals};
 use crate::apiserver::resource::Resource;
 use crate::apiserver::status::Refusal;
 
 /// What objects may be written as.
-const OBJECT_TYPES: &str = "application/json, application/yaml";
+const OBJECT_TYPES: &str =
+    "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// The whole body.
 ///
@@ -147,6 +148,9 @@ fn value(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, Fault> {
         }),
         "application/yaml" | "application/x-yaml" | "text/yaml" => serde_yaml_ng::from_slice(bytes)
             .map_err(|error| Fault::Syntax(format!("yaml: {error}"))),
+        protobuf::MEDIA_TYPE => {
+            protobuf::object(bytes).map_err(|error| Fault::Syntax(error.to_string()))
+        }
         _ => Err(Fault::MediaType),
     }
 }
@@ -217,10 +221,17 @@ mod tests {
             ),
             (
                 "application/vnd.kubernetes.protobuf",
+                "k8s\0\x0a",
+                400,
+                "the object provided is unrecognized (must be of type Service): provided data is \
+                 no protobuf message of this kind (6b3873000a)",
+            ),
+            (
+                "text/plain",
                 "k8s\0",
                 415,
                 "the body of the request was in an unknown format - accepted media types include: \
-                 application/json, application/yaml",
+                 application/json, application/yaml, application/vnd.kubernetes.protobuf",
             ),
         ] {
             assert_eq!(service(content_type, body), Err((code, message.to_owned())));

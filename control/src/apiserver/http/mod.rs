@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`path`], [`query`], [`accept`], [`body`] | what a request says |
+//! | [`path`], [`query`], [`accept`], [`body`], [`protobuf`] | what a request says |
 //! | [`objects`], [`lists`], [`watches`] | the verbs |
 //! | [`answer`], [`table`], [`refusals`] | what is said back |
 //! | [`discovery`], [`served`] | what there is to ask for |
@@ -28,6 +28,7 @@ mod lists;
 mod objects;
 mod openapi;
 mod path;
+mod protobuf;
 mod query;
 mod refusals;
 mod reviews;
