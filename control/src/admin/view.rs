@@ -53,6 +53,9 @@ pub(crate) struct SourceView {
     /// Its zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) zone: Option<String>,
+    /// Why what is in force is not all that there is; nothing once it has been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) incomplete: Option<String>,
     /// How kubectl reaches the API of a standalone agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) kubeconfig: Option<PathBuf>,

@@ -106,7 +106,8 @@ impl Feed {
                 SourceView { what: format!("manifests {}", paths.join(", ")), ..Default::default() }
             }
             Self::Cluster(feed) => {
-                SourceView { kubeconfig: feed.kubeconfig.clone(), ..feed.cluster.view() }
+                let (incomplete, kubeconfig) = (self.incomplete(), feed.kubeconfig.clone());
+                SourceView { incomplete, kubeconfig, ..feed.cluster.view() }
             }
         }
     }

@@ -11,11 +11,17 @@ use crate::admin::{SourceView, StatusView};
 pub(super) struct StatusArgs {
     #[command(flatten)]
     ask: AskArgs,
+    /// Fail until all that the agent follows has been put in force once
+    #[arg(long)]
+    ready: bool,
 }
 
 impl StatusArgs {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let status = self.ask.client()?.status().await?;
+        if let Some(why) = status.source.incomplete.as_ref().filter(|_| self.ready) {
+            anyhow::bail!("not ready: {why}");
+        }
         print(self.ask.output, &status, text)
     }
 }
@@ -162,6 +168,7 @@ mod tests {
             node: Some("node-1".into()),
             zone: Some("a".into()),
             kubeconfig: None,
+            incomplete: None,
         };
         let status = StatusView { source, ..StatusView::default() };
         let text = text(&status);

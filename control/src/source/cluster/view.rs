@@ -21,7 +21,7 @@ impl Cluster {
             watches: watches.collect(),
             node: Some(self.node_name.clone()),
             zone: self.node().and_then(|node| node.zone.clone()),
-            kubeconfig: None,
+            ..SourceView::default()
         }
     }
 
