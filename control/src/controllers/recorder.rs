@@ -217,3 +217,62 @@ fn to_event(news: &News, namespace: &str) -> Event {
         ..Event::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    fn news(name: &str, message: &str, at: Timestamp) -> News {
+        News {
+            component: "tester",
+            about: ObjectReference { name: Some(name.to_owned()), ..Default::default() },
+            severity: Severity::Normal,
+            reason: "Tested".to_owned(),
+            message: message.to_owned(),
+            at,
+        }
+    }
+
+    #[test]
+    fn what_comes_again_is_counted() {
+        let (mut memory, now) = (Memory::default(), Timestamp::now());
+        let first = news("web", "once", now);
+        assert_eq!(memory.judge(&first), Entry::Create);
+        memory.remember(&first, "web.1".to_owned());
+        assert_eq!(memory.judge(&first), Entry::Count { name: "web.1".to_owned(), count: 2 });
+        assert_eq!(memory.judge(&news("web", "another", now)), Entry::Create);
+        assert_eq!(memory.judge(&news("other", "once", now)), Entry::Create);
+        memory.forget(&first);
+        assert_eq!(memory.judge(&first), Entry::Create);
+    }
+
+    #[test]
+    fn an_object_makes_only_so_many() {
+        let (mut memory, now) = (Memory::default(), Timestamp::now());
+        let mut written = 0;
+        for n in 0..100 {
+            let entry = memory.judge(&news("web", &n.to_string(), now));
+            written += i32::from(entry == Entry::Create);
+        }
+        assert_eq!(written, 25);
+        assert_eq!(memory.judge(&news("other", "0", now)), Entry::Create);
+        let later = now + SignedDuration::from_secs(301);
+        assert_eq!(memory.judge(&news("web", "later", later)), Entry::Create);
+        assert_eq!(memory.judge(&news("web", "at once", later)), Entry::Drop);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let (mut memory, now) = (Memory::default(), Timestamp::now());
+        for n in 0..REMEMBERED_MAX + 10 {
+            let news = news(&n.to_string(), "once", now);
+            memory.judge(&news);
+            memory.remember(&news, n.to_string());
+        }
+        assert_eq!(memory.known.len(), REMEMBERED_MAX);
+        assert!(memory.budgets.len() <= REMEMBERED_MAX);
+        assert_eq!(memory.judge(&news("0", "once", now)), Entry::Create, "the oldest is forgotten");
+    }
+}

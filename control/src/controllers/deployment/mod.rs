@@ -21,7 +21,7 @@ use super::change::{Change, key_of};
 use super::kind::Kind;
 use super::replica_set::claim::{adopt, release};
 use super::task::{Key, Moment, Plan};
-use super::world::{World, controller, controller_uid};
+use super::world::{World, controller_uid};
 
 /// Who writes Events.
 const COMPONENT: &str = "deployment-controller";
@@ -81,7 +81,9 @@ fn claim(
     let mut sets = Vec::new();
     let mut changes = Vec::new();
     let mut adopted = Vec::new();
-    for set in candidates(world, deployment, &namespace) {
+    let own = deployment.metadata.uid.as_deref().unwrap_or_default();
+    let own = world.replica_sets_of(own);
+    for set in own.chain(world.lone_replica_sets(&namespace)).cloned() {
         let means = selector.matches(set.metadata.labels.as_ref().unwrap_or(&nothing));
         let owned = controller_uid(&set.metadata) == deployment.metadata.uid.as_deref();
         match (owned, means) {
@@ -106,17 +108,4 @@ fn claim(
     }
     sets.sort_by_key(|set| (set.metadata.creation_timestamp.clone(), set.metadata.name.clone()));
     (sets, changes)
-}
-
-/// Those that it owns, and those that nobody does.
-fn candidates(world: &World, deployment: &Deployment, namespace: &str) -> Vec<Arc<ReplicaSet>> {
-    let uid = deployment.metadata.uid.as_deref();
-    let mut sets = Vec::new();
-    for set in world.replica_sets.in_namespace(namespace) {
-        let owner = controller(&set.metadata);
-        if owner.is_none_or(|owner| Some(owner.uid.as_str()) == uid) {
-            sets.push(set.clone());
-        }
-    }
-    sets
 }

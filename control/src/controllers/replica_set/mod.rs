@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use self::claim::claim;
 use self::rank::deletion_order;
 pub(super) use self::status::REPLICA_FAILURE;
-use super::change::{Change, Told, key_of, reference};
+use super::change::{Change, Told, reference};
 use super::kind::Kind;
 use super::task::{Key, Moment, Plan};
 use super::world::record::PodRecord;
@@ -126,14 +126,11 @@ pub(super) fn owner_reference(kind: Kind, owner: &ObjectMeta) -> OwnerReference 
 /// none above): where there are several, one goes first.
 fn related_by_node(world: &World, set: &ReplicaSet) -> HashMap<String, usize> {
     let above = controller_uid(&set.metadata);
-    let key = key_of(&set.metadata);
-    let sets = world.replica_sets.in_namespace(&key.namespace).filter(|of| {
-        of.metadata.uid == set.metadata.uid
-            || (above.is_some() && controller_uid(&of.metadata) == above)
-    });
+    let beside = above.map(|uid| world.replica_sets_of(uid).map(|set| &set.metadata));
+    let alone = above.is_none().then_some(&set.metadata);
     let mut counts = HashMap::new();
-    for set in sets {
-        for pod in world.pods_of(&set.metadata).filter(|pod| pod.is_active()) {
+    for set in beside.into_iter().flatten().chain(alone) {
+        for pod in world.pods_of(set).filter(|pod| pod.is_active()) {
             *counts.entry(pod.node.clone()).or_default() += 1;
         }
     }

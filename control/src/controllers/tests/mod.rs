@@ -4,6 +4,8 @@ mod cluster;
 mod endpoints;
 mod garbage;
 mod live;
+mod many;
+mod queue;
 mod stale;
 mod workloads;
 

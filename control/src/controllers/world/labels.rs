@@ -14,7 +14,7 @@ pub(in super::super) struct LabelIndex {
 
 impl LabelIndex {
     /// Adds an object.
-    pub(super) fn insert(
+    pub(in super::super) fn insert(
         &mut self,
         namespace: &str,
         name: &str,
@@ -27,7 +27,7 @@ impl LabelIndex {
     }
 
     /// Takes an object out, of which the labels were these.
-    pub(super) fn remove(
+    pub(in super::super) fn remove(
         &mut self,
         namespace: &str,
         name: &str,
@@ -71,7 +71,7 @@ pub(in super::super) struct SelectorIndex {
 
 impl SelectorIndex {
     /// Adds what has a selector, in place of what had its name.
-    pub(super) fn insert(
+    pub(in super::super) fn insert(
         &mut self,
         namespace: &str,
         name: &str,
@@ -92,7 +92,7 @@ impl SelectorIndex {
     }
 
     /// Takes a selector out.
-    pub(super) fn remove(&mut self, namespace: &str, name: &str) {
+    pub(in super::super) fn remove(&mut self, namespace: &str, name: &str) {
         match self.places.remove(&(namespace.to_owned(), name.to_owned())) {
             Some(Some(pair)) => {
                 let key = (namespace.to_owned(), pair);

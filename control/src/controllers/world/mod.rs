@@ -18,7 +18,7 @@ use k8s_openapi::api::networking::v1::ServiceCIDR;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::runtime::watcher::Event;
 
-use self::labels::{LabelIndex, SelectorIndex};
+pub(super) use self::labels::{LabelIndex, SelectorIndex};
 use self::owners::Owners;
 use self::record::{Bare, EventRecord, NodeRecord, PodRecord};
 pub(super) use self::shelf::{Kept, Shelf};
@@ -48,6 +48,10 @@ pub(super) struct World {
     departed: Vec<String>,
     /// When what made a task necessary happened, of the two that write it down.
     triggers: HashMap<Task, Timestamp>,
+    /// How many objects each namespace has, without Events.
+    contents: HashMap<String, usize>,
+    /// ReplicaSets that nobody controls.
+    lone_replica_sets: BTreeSet<Key>,
     pod_labels: LabelIndex,
     service_selectors: SelectorIndex,
     replica_set_selectors: SelectorIndex,
@@ -213,6 +217,27 @@ impl World {
         let pods = places.filter(|(kind, _)| *kind == Kind::Pod);
         pods.filter_map(|(_, key)| self.pods.get(key))
             .filter(move |pod| controller_uid(&pod.metadata) == Some(uid))
+    }
+
+    /// The ReplicaSets that the object with that uid controls.
+    pub(super) fn replica_sets_of<'a>(
+        &'a self,
+        uid: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<ReplicaSet>> + 'a {
+        let places = self.owners.dependents(uid).filter_map(|uid| self.owners.place(uid));
+        let sets = places.filter(|(kind, _)| *kind == Kind::ReplicaSet);
+        sets.filter_map(|(_, key)| self.replica_sets.get(key))
+            .filter(move |set| controller_uid(&set.metadata) == Some(uid))
+    }
+
+    /// The ReplicaSets of a namespace that nobody controls.
+    pub(super) fn lone_replica_sets<'a>(
+        &'a self,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<ReplicaSet>> + 'a {
+        let keys = self.lone_replica_sets.range(Key::new(namespace, "")..);
+        let keys = keys.take_while(move |key| key.namespace == namespace);
+        keys.filter_map(|key| self.replica_sets.get(key))
     }
 
     /// The EndpointSlices that carry a Service's name.

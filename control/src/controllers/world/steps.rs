@@ -49,12 +49,36 @@ impl World {
                 tasks.insert(Task::Garbage(owner.uid.clone()));
             }
         }
-        if let Some(namespace) = before.or(after).and_then(|of| of.namespace.as_ref()) {
-            let key = Key::new("", namespace);
-            if self.namespaces.get(&key).is_some_and(|of| of.metadata.deletion_timestamp.is_some())
-            {
-                tasks.insert(Task::Namespace(namespace.clone()));
+        self.note_content(kind, before, after, tasks);
+    }
+
+    /// A namespace that ends waits for its last object; what comes meanwhile goes too.
+    fn note_content(
+        &mut self,
+        kind: Kind,
+        before: Option<&ObjectMeta>,
+        after: Option<&ObjectMeta>,
+        tasks: &mut BTreeSet<Task>,
+    ) {
+        let Some(namespace) = before.or(after).and_then(|of| of.namespace.as_ref()) else { return };
+        let count = self.contents.entry(namespace.clone()).or_default();
+        if kind != Kind::Event {
+            match (before.is_some(), after.is_some()) {
+                (false, true) => *count += 1,
+                (true, false) => *count = count.saturating_sub(1),
+                _ => {}
             }
+        }
+        let comes = before.is_none() && kind != Kind::Event;
+        let is_last = *count == 0;
+        if is_last {
+            self.contents.remove(namespace);
+        }
+        let place = Key::new("", namespace);
+        let ends =
+            self.namespaces.get(&place).is_some_and(|of| of.metadata.deletion_timestamp.is_some());
+        if ends && (comes || is_last) {
+            tasks.insert(Task::Namespace(namespace.clone()));
         }
     }
 
@@ -197,6 +221,11 @@ impl World {
         }
         let Some(set) = step.after.as_deref().or(step.before.as_deref()) else { return };
         let key = key_of(&set.metadata);
+        if step.after.as_deref().is_some_and(|set| controller(&set.metadata).is_none()) {
+            self.lone_replica_sets.insert(key.clone());
+        } else {
+            self.lone_replica_sets.remove(&key);
+        }
         match step.after.as_deref().and_then(|set| set.spec.as_ref()) {
             Some(spec) => {
                 let wanted = spec.selector.match_labels.clone().unwrap_or_default();
