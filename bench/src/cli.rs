@@ -6,8 +6,9 @@ use crate::host_port::HostPortArgs;
 use crate::interrupt::Interrupt;
 use crate::maglev::MaglevArgs;
 use crate::pktgen::PktgenArgs;
+use crate::report::ReportArgs;
 use crate::search::SearchArgs;
-use crate::{direct, engine, host_port, maglev, pktgen, search};
+use crate::{direct, engine, host_port, maglev, pktgen, report, search};
 
 /// Measures Maglane beside what it is to be compared with, in a lab of its own on this machine.
 #[derive(Debug, Parser)]
@@ -35,6 +36,8 @@ enum Command {
     Engine(EngineArgs),
     /// Maglev tables: time to build, memory, imbalance, disruption, beside published figures.
     Maglev(MaglevArgs),
+    /// One page of all saved results, to be looked at, kept and printed.
+    Report(ReportArgs),
     /// Packets a second through the host port: Maglane beside a bare AF_XDP forwarder.
     ///
     /// In each round, in turn: the sender alone, whose frames nobody takes (its ceiling, and so
@@ -58,6 +61,7 @@ impl Cli {
             Command::Search(args) => search::run(&args, &interrupt),
             Command::Engine(args) => engine::run(&args, &interrupt),
             Command::Maglev(args) => maglev::run(&args, &interrupt),
+            Command::Report(args) => report::run(&args),
             Command::HostPort(args) => host_port::run(&args, &interrupt),
             Command::Direct(args) => direct::run(&args, &interrupt),
         }

@@ -124,6 +124,14 @@ pub(crate) enum BenchError {
         /// TCP flows that got no answer.
         never_open: u64,
     },
+    /// A saved result.
+    #[error("{}: {message}", path.display())]
+    Result {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A thread of the harness panicked.
     #[error("a thread of the harness panicked: this is a bug")]
     Panicked,

@@ -1,9 +1,9 @@
 //! Medians and spreads: a machine that others use too has no use for means.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One figure over several rounds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Figure {
     /// The one in the middle; of two, the mean of both.
     pub(crate) median: f64,

@@ -7,6 +7,7 @@
 //! | [`pktgen`] | the packet generator, for any dataplane |
 //! | [`search`] | throughput at a stated loss, latency at shares of it |
 //! | [`maglev`] | lookup tables: time, memory, imbalance, disruption |
+//! | [`report`] | one page of all saved results |
 //! | [`rig`] | a lab to measure in: Pods, the agent, the bare forwarder in its place |
 //! | [`host_port`] | packets a second through the host port: Maglane beside a bare forwarder |
 //! | [`direct`] | bytes a second past it: Pod to Pod, with the agent and without |
@@ -23,10 +24,12 @@ mod error;
 mod figures;
 mod host_port;
 mod interrupt;
+mod lab;
 mod maglev;
 mod namespace;
 mod output;
 mod pktgen;
+mod report;
 mod result;
 mod rig;
 mod search;

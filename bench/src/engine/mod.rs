@@ -17,7 +17,8 @@ use crate::output::{self, Format, grouped, progress};
 use crate::result::Origin;
 use counters::Counters;
 use measure::Measured;
-use report::{EngineResult, text};
+pub(crate) use report::EngineResult;
+use report::text;
 use world::{Case, World, WorldConfig};
 
 const FLOWS: [u32; 5] = [1, 1_024, 65_536, 1_000_000, 4_000_000];

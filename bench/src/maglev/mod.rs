@@ -12,9 +12,9 @@ use crate::error::{BenchError, Result};
 use crate::interrupt::Interrupt;
 use crate::output::{self, Format, grouped, progress};
 use crate::result::Origin;
-use measure::Table;
+pub(crate) use measure::Table;
 use published::published;
-use report::MaglevResult;
+pub(crate) use report::MaglevResult;
 
 const BACKENDS: [usize; 9] = [1, 3, 10, 40, 100, 160, 250, 655, 1_000];
 /// The paper's two, and Cilium's.

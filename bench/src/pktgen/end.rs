@@ -136,7 +136,11 @@ impl End {
             Some(_) => ", generic XDP",
             None => "",
         };
-        format!("{copy}{xdp}, {} queues", self.queues.len())
+        let queues = match self.queues.len() {
+            1 => "1 queue".to_owned(),
+            more => format!("{more} queues"),
+        };
+        format!("{copy}{xdp}, {queues}")
     }
 
     /// Counts since it was opened.

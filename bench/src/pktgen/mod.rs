@@ -40,7 +40,7 @@ mod take;
 mod tuples;
 
 pub(crate) use options::{PktgenArgs, TrafficArgs, TrafficInfo, ns, seconds};
-pub(crate) use report::{Bias, Latency, TrialResult};
+pub(crate) use report::{Bias, DirectionResult, Latency, PktgenResult, Step, TrialResult};
 pub(crate) use schedule::{Pace, Rate};
 pub(crate) use session::{Content, Session};
 
@@ -49,7 +49,6 @@ use crate::interrupt::Interrupt;
 use crate::output;
 use crate::result::Origin;
 use progress::Progress;
-use report::PktgenResult;
 
 /// Sends, and prints what came of it.
 ///

@@ -11,7 +11,8 @@ use crate::output::{self, Format, progress};
 use crate::pktgen::{Content, Pace, Rate, Session, TrafficArgs, TrialResult, bias, ns, seconds};
 use crate::result::Origin;
 use mlr::{Goal, Next, Range, Trial};
-use report::{GoalResult, LatencyResult, SearchResult};
+pub(crate) use report::SearchResult;
+use report::{GoalResult, LatencyResult};
 
 /// What nobody would call a load.
 const NO_LOAD_PPS: f64 = 1_000.0;

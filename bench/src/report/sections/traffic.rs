@@ -1,0 +1,168 @@
+use super::{latency_cells, mpps, percentile, percentiles, us};
+use crate::output::grouped;
+use crate::pktgen::{PktgenResult, Step, TrialResult};
+use crate::report::chart::{Axis, Bar, Line, bars, lines};
+use crate::report::html::Html;
+use crate::report::load::{Named, Saved};
+use crate::search::SearchResult;
+
+const LATENCY: Axis<'_> = Axis { title: "latency", format: us, log: true };
+const PERCENTILES: Axis<'_> =
+    Axis { title: "share of packets that were no later", format: percentile, log: true };
+
+/// Throughput at a stated loss.
+pub(in crate::report) fn searches(results: &[Named]) -> Html {
+    let found: Vec<(&str, &SearchResult)> = results
+        .iter()
+        .filter_map(|named| match &named.saved {
+            Saved::Search(result) => Some((named.name.as_str(), &**result)),
+            _ => None,
+        })
+        .collect();
+    if found.is_empty() {
+        return Html::default();
+    }
+    let mut html = Html::element("h2", "Throughput at a stated loss");
+    let mut rows = Vec::new();
+    for (name, result) in &found {
+        for (number, goal) in result.goals.iter().enumerate() {
+            rows.push(Bar {
+                label: format!("{name}: {}", goal.name),
+                value: goal.lower_pps.unwrap_or(0.0),
+                spread: goal.lower_pps.zip(goal.upper_pps),
+                series: number,
+            });
+        }
+        if let Some(bias) = &result.bias {
+            rows.push(Bar {
+                label: format!("{name}: generator by itself"),
+                value: bias.trial.forward.received_pps,
+                spread: None,
+                series: 7,
+            });
+        }
+    }
+    let title = "Highest load within the goal, and the lowest that fails it";
+    html.add(&Html::figure(title, &[], &bars(&rows, mpps)));
+    for (name, result) in &found {
+        html.add(&search(name, result));
+    }
+    html
+}
+
+fn search(name: &str, result: &SearchResult) -> Html {
+    let mut html = Html::element("h3", name);
+    html.add(&Html::element(
+        "p",
+        &format!("{}; {}.", result.path.join(" → "), result.traffic.text()),
+    ));
+    let mut of_load = Vec::new();
+    let mut rows = Vec::new();
+    for one in &result.latencies {
+        let directions = [("", Some(&one.trial.forward)), (", reply", one.trial.reply.as_ref())];
+        for (direction, result) in directions {
+            let Some(result) = result else { continue };
+            let name = format!("{}{direction}", one.at);
+            let mut row = vec![name.clone(), mpps(&one.load_pps), grouped(result.lost)];
+            row.extend(latency_cells(result.latency_ns.as_ref()));
+            rows.push(row);
+            if let Some(latency) = &result.latency_ns {
+                of_load.push(percentiles(name, latency));
+            }
+        }
+    }
+    let legend: Vec<String> = of_load.iter().map(|line| line.name.clone()).collect();
+    let chart = lines(&of_load, PERCENTILES, LATENCY);
+    html.add(&Html::figure("Latency at shares of it", &legend, &chart));
+    if !rows.is_empty() {
+        let header = ["Load", "Rate", "Lost", "p50 µs", "p90", "p99", "p99.9", "max"];
+        html.add(&Html::table(&header, &rows));
+    }
+    html
+}
+
+/// Single runs of the generator.
+pub(in crate::report) fn pktgen(results: &[Named]) -> Html {
+    let mut html = Html::default();
+    for named in results {
+        let Saved::Pktgen(result) = &named.saved else { continue };
+        if html.is_empty() {
+            html.add(&Html::element("h2", "Runs of the packet generator"));
+        }
+        html.add(&run(&named.name, result));
+    }
+    html
+}
+
+fn run(name: &str, result: &PktgenResult) -> Html {
+    let mut html = Html::element("h3", name);
+    let traffic = result.traffic.as_ref().map_or("a capture".to_owned(), |traffic| traffic.text());
+    html.add(&Html::element(
+        "p",
+        &format!("{}; {traffic}; {}.", result.path.join(" → "), result.pace),
+    ));
+    let bias = result.bias.as_ref().map(|bias| &bias.trial);
+    let mut rows = Vec::new();
+    let mut of_direction = Vec::new();
+    for (whose, trial) in [("", Some(&result.trial)), ("back to back, ", bias)] {
+        let Some(trial) = trial else { continue };
+        for (direction, one) in directions(trial) {
+            let name = format!("{whose}{direction}");
+            let mut row = vec![name.clone()];
+            row.extend(
+                [one.sent, one.received, one.lost, one.reordered, one.duplicated].map(grouped),
+            );
+            row.push(grouped(one.corrupted));
+            row.push(mpps(&one.received_pps));
+            row.extend(latency_cells(one.latency_ns.as_ref()));
+            rows.push(row);
+            of_direction.extend(one.latency_ns.as_ref().map(|latency| percentiles(name, latency)));
+        }
+    }
+    let header = [
+        "",
+        "Sent",
+        "Received",
+        "Lost",
+        "Reordered",
+        "Duplicated",
+        "Corrupted",
+        "Rate",
+        "p50 µs",
+        "p90",
+        "p99",
+        "p99.9",
+        "max",
+    ];
+    html.add(&Html::table(&header, &rows));
+    let legend: Vec<String> = of_direction.iter().map(|line| line.name.clone()).collect();
+    let chart = lines(&of_direction, PERCENTILES, LATENCY);
+    html.add(&Html::figure("Latency from the intended send time", &legend, &chart));
+    html.add(&timeline(&result.trial.forward.timeline));
+    html
+}
+
+fn directions(
+    trial: &TrialResult,
+) -> impl Iterator<Item = (&'static str, &crate::pktgen::DirectionResult)> {
+    std::iter::once(("forward", &trial.forward))
+        .chain(trial.reply.as_ref().map(|one| ("reply", one)))
+}
+
+fn timeline(steps: &[Step]) -> Html {
+    // The last one is not whole.
+    let whole = steps.split_last().map_or(&[][..], |(_, whole)| whole);
+    if whole.len() < 2 {
+        return Html::default();
+    }
+    let each = whole.get(1).map_or(0.1, |step| step.at_s);
+    let line = |name: &str, of: fn(&Step) -> u64| Line {
+        name: name.to_owned(),
+        points: whole.iter().map(|step| (step.at_s, of(step) as f64 / each)).collect(),
+    };
+    let of_time = [line("sent", |step| step.sent), line("received", |step| step.received)];
+    let x = Axis { title: "seconds", format: |s| format!("{s:.1}"), log: false };
+    let y = Axis { title: "packets a second", format: super::count, log: false };
+    let legend = of_time.iter().map(|line| line.name.clone()).collect::<Vec<_>>();
+    Html::figure("By the time at which packets were due", &legend, &lines(&of_time, x, y))
+}
