@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// Connections at the same time; more wait in the listener's queue, then the kernel refuses them.
 pub(crate) const CONNECTIONS: usize = 4_096;
-/// Watches at the same time, over all connections; more are told to come again later (429). Each
-/// takes some KiB, since events are shared.
+/// Watches, logs and commands at the same time, over all connections; more are told to come again
+/// later (429). A watch takes some KiB, since events are shared.
 pub(crate) const WATCHES: usize = 8_192;
 /// Requests with a body that are read at the same time; more wait.
 pub(crate) const BODIES: usize = 64;

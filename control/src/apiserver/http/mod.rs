@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`path`], [`query`], [`accept`], [`body`], [`protobuf`] | what a request says |
 //! | [`objects`], [`lists`], [`watches`] | the verbs |
+//! | [`logs`], [`exec`], [`containers`] | what whoever runs the Pods is asked |
 //! | [`answer`], [`table`], [`refusals`] | what is said back |
 //! | [`discovery`], [`served`] | what there is to ask for |
 //! | [`openapi`] | what objects look like |
@@ -19,12 +20,15 @@ mod accept;
 mod answer;
 mod body;
 pub(crate) mod connections;
+mod containers;
 mod discovery;
+mod exec;
 pub(crate) mod identity;
 pub(crate) mod kubeconfig;
 pub(crate) mod limits;
 pub(crate) mod listeners;
 mod lists;
+mod logs;
 mod objects;
 mod openapi;
 mod path;

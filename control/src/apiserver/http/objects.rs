@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::accept::{self, Form, Shape};
 use super::path::Target;
 use super::query::{self, Query};
-use super::{Api, answer, body, lists, refusals, table, watches};
+use super::{Api, answer, body, exec, lists, logs, refusals, table, watches};
 use crate::apiserver::registry::options::{Patch, Propagation};
 use crate::apiserver::registry::{Deleted, Object, Registry, Written};
 use crate::apiserver::resource::{Resource, Subresource};
@@ -44,6 +44,12 @@ async fn answer_for(
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
     let (parts, body) = request.into_parts();
+    if let (Some(name), Some(Subresource::Exec)) = (target.name, target.subresource)
+        && matches!(parts.method, Method::GET | Method::POST)
+    {
+        let query = Query::parse(&parts.uri)?;
+        return exec::exec(api, target, name, &query, parts).await;
+    }
     let asked = Asked { query: Query::parse(&parts.uri)?, headers: parts.headers };
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     let watch = target.watch || (target.name.is_none() && asked.query.flag("watch"));
@@ -58,6 +64,9 @@ async fn answer_for(
             let encoding = accept::encoding(&asked.headers, &asked.query)?;
             let scale = api.0.registry.get_scale(target.of, target.namespace_or_none(), name)?;
             Ok(answer::json(200, encoding, scale.json()))
+        }
+        (_, Some(name), Some(Subresource::Log)) if reads => {
+            logs::logs(api, target, name, &asked).await
         }
         (Method::POST, None, None) if target.namespace.is_some() == target.of.namespaced => {
             create(api, target, &asked, body).await

@@ -3,6 +3,7 @@
 mod bad_input;
 mod documents;
 mod plain;
+mod pods;
 
 use std::sync::Arc;
 
