@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Service,
+    EndpointAddress, EndpointPort, EndpointSubset, Endpoints, ObjectReference, Service,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -223,7 +223,7 @@ fn annotate(metadata: &mut ObjectMeta, name: &str, value: Option<&str>) {
 
 fn told(service: &Service, create: bool) -> Told {
     let key = key_of(&service.metadata);
-    let about = reference(Kind::Endpoints, &service.metadata);
+    let about = ObjectReference { uid: None, ..reference(Kind::Endpoints, &service.metadata) };
     let failed = if create {
         (
             "FailedToCreateEndpoint",

@@ -4,7 +4,10 @@
 //! the one of the present template is the new one. A rollout scales the new one up and the old ones
 //! down, one careful step each time that something has changed.
 
+mod creation;
+mod member;
 mod progress;
+mod resize;
 mod revision;
 mod rollout;
 pub(super) mod scaling;
@@ -17,7 +20,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet};
 use kube::core::{Selector, SelectorExt};
 
 use self::rollout::Rollout;
-use super::change::{Change, key_of};
+use super::change::{Change, Told, key_of, reference};
 use super::kind::Kind;
 use super::replica_set::claim::{adopt, release};
 use super::task::{Key, Moment, Plan};
@@ -108,4 +111,14 @@ fn claim(
     }
     sets.sort_by_key(|set| (set.metadata.creation_timestamp.clone(), set.metadata.name.clone()));
     (sets, changes)
+}
+
+/// Events about a ReplicaSet that is made or scaled.
+fn told(deployment: &Deployment, done: Option<String>, failed: Option<String>) -> Told {
+    Told {
+        about: reference(Kind::Deployment, &deployment.metadata),
+        component: COMPONENT,
+        done: done.map(|message| ("ScalingReplicaSet", message)),
+        failed: failed.map(|message| ("ReplicaSetCreateError", message)),
+    }
 }

@@ -17,7 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 
 use self::packing::{Sizes, pack};
 use self::pod::{Family, ports_of, to_endpoint};
-use super::change::{Change, key_of};
+use super::change::{Change, Told, key_of, reference};
 use super::kind::Kind;
 use super::task::{Key, Moment, Plan};
 use super::world::steps::selector;
@@ -98,7 +98,9 @@ impl Slices {
         let updated = updated.map(|of| Change::replace(Kind::EndpointSlice, &of.metadata, of));
         let deleted = self.delete.iter();
         let deleted = deleted.map(|of| Change::delete(Kind::EndpointSlice, &of.metadata));
-        created.chain(updated).chain(deleted).collect()
+        let told = told(service);
+        let all = created.chain(updated).chain(deleted);
+        all.map(|change| change.telling(told.clone())).collect()
     }
 }
 
@@ -250,6 +252,17 @@ fn hints(service: &Service, endpoint: &Endpoint) -> Option<EndpointHints> {
         for_nodes: node.map(|node| vec![ForNode { name: node.clone() }]),
     };
     (hints.for_zones.is_some() || hints.for_nodes.is_some()).then_some(hints)
+}
+
+fn told(service: &Service) -> Told {
+    let key = key_of(&service.metadata);
+    let message = format!("Error updating Endpoint Slices for Service {key}: {{error}}");
+    Told {
+        about: reference(Kind::Service, &service.metadata),
+        component: "endpoint-slice-controller",
+        done: None,
+        failed: Some(("FailedToUpdateEndpointSlices", message)),
+    }
 }
 
 fn is_ours(slice: &EndpointSlice) -> bool {
