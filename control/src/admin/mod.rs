@@ -5,6 +5,7 @@
 //! | `GET /status` | [`StatusView`] |
 //! | `GET /services` | a list of [`ServiceInfo`](crate::model::ServiceInfo) |
 //! | `GET /flows?limit=N` | a list of [`FlowView`] |
+//! | `GET /generation?after=N` | a number, once a generation after N is in force |
 //! | `POST /sync` | [`SyncView`], once what lies in the manifests now is in force |
 
 mod client;

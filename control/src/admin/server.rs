@@ -27,6 +27,8 @@ pub(crate) enum Request {
     Services(oneshot::Sender<Vec<ServiceInfo>>),
     /// `GET /flows`: at most so many.
     Flows(usize, oneshot::Sender<Vec<FlowView>>),
+    /// `GET /generation`: answered once one after this is in force.
+    Generation(u32, oneshot::Sender<u32>),
     /// `POST /sync`: answered once it is in force, or with why it is not.
     Sync(oneshot::Sender<Result<SyncView, String>>),
 }
@@ -108,6 +110,7 @@ pub(crate) async fn serve(listener: UnixListener, requests: Requests) -> io::Res
         .route("/status", get(status))
         .route("/services", get(services))
         .route("/flows", get(flows))
+        .route("/generation", get(generation))
         .route("/sync", post(sync))
         .with_state(requests);
     axum::serve(listener, router).await
@@ -132,6 +135,19 @@ async fn flows(
 ) -> Result<Json<Vec<FlowView>>, Refusal> {
     let limit = query.limit.unwrap_or(DEFAULT_FLOWS).min(MAX_FLOWS);
     ask(&requests, |reply| Request::Flows(limit, reply)).await.map(Json)
+}
+
+#[derive(Deserialize)]
+struct GenerationQuery {
+    #[serde(default)]
+    after: u32,
+}
+
+async fn generation(
+    State(requests): State<Requests>,
+    Query(query): Query<GenerationQuery>,
+) -> Result<Json<u32>, Refusal> {
+    ask(&requests, |reply| Request::Generation(query.after, reply)).await.map(Json)
 }
 
 async fn sync(State(requests): State<Requests>) -> Result<Json<SyncView>, Refusal> {

@@ -21,6 +21,7 @@ fn agent(socket: &Path, sync: Result<SyncView, String>) -> Listener {
                 }
                 Request::Services(reply) => drop(reply.send(vec![service()])),
                 Request::Flows(limit, reply) => drop(reply.send(vec![flow(limit as u64)])),
+                Request::Generation(after, reply) => drop(reply.send(after + 1)),
                 Request::Sync(reply) => drop(reply.send(sync.clone())),
             }
         }

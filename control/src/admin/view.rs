@@ -25,6 +25,9 @@ pub(crate) struct StatusView {
     pub(crate) services: usize,
     /// Pairs of address and port in force.
     pub(crate) frontends: usize,
+    /// Memory of the lookup tables of the Services in force.
+    #[serde(default)]
+    pub(crate) table_bytes: usize,
     /// Interfaces of Pods that are attached.
     pub(crate) pods: Vec<String>,
     /// One entry a worker.

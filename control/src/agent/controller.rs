@@ -194,11 +194,17 @@ impl<D: Dataplane> Controller<D> {
             uptime_s: self.started.elapsed().as_secs(),
             services: self.model.served(),
             frontends: self.frontends,
+            table_bytes: self.model.table_bytes(),
             pods: self.pods.names(),
             problems: self.problems(),
             ..StatusView::default()
         };
         view.with_engine(self.dataplane.status())
+    }
+
+    /// Of what is in force.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// How many Services are in force, or would be.

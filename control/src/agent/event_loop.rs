@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use rtnetlink::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::AgentError;
 use super::controller::Controller;
@@ -15,6 +15,8 @@ use crate::net::watch::Watch;
 
 /// Until what failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// Requests that may wait for a generation.
+const WAITING_FOR_GENERATION: usize = 64;
 /// Requests that may wait for the loop.
 const WAITING_REQUESTS: usize = 16;
 
@@ -24,6 +26,33 @@ pub(super) struct EventLoop<D> {
     pub(super) feed: Feed,
     pub(super) net_watch: Watch,
     pub(super) routes: Routes,
+    pub(super) waiting: Waiting,
+}
+
+/// Those who wait for a generation, and after which.
+#[derive(Default)]
+pub(super) struct Waiting(Vec<(u32, oneshot::Sender<u32>)>);
+
+impl Waiting {
+    /// Somebody more. When there are too many, the answer is that of now.
+    fn add(&mut self, after: u32, reply: oneshot::Sender<u32>, now: u32) {
+        if self.0.len() < WAITING_FOR_GENERATION {
+            self.0.push((after, reply));
+        } else {
+            let _ = reply.send(now);
+        }
+    }
+
+    /// Tells those whose generation has come, and forgets those who have gone.
+    fn tell(&mut self, generation: u32) {
+        for (after, reply) in std::mem::take(&mut self.0) {
+            if generation > after {
+                let _ = reply.send(generation);
+            } else if !reply.is_closed() {
+                self.0.push((after, reply));
+            }
+        }
+    }
 }
 
 /// The node's routes to the host port, which the kernel may take away.
@@ -126,6 +155,7 @@ impl<D: Dataplane> EventLoop<D> {
         if let Err(error) = self.controller.settle() {
             tracing::error!("the dataplane did not take the change, trying again: {error}");
         }
+        self.waiting.tell(self.controller.generation());
     }
 
     /// Whoever asked may have gone: then the answer is dropped.
@@ -134,6 +164,9 @@ impl<D: Dataplane> EventLoop<D> {
             Request::Status(reply) => drop(reply.send(self.status().await)),
             Request::Services(reply) => drop(reply.send(self.controller.services())),
             Request::Flows(limit, reply) => drop(reply.send(self.controller.flows(limit))),
+            Request::Generation(after, reply) => {
+                self.waiting.add(after, reply, self.controller.generation());
+            }
             Request::Sync(reply) => {
                 self.take_in().await?;
                 drop(reply.send(self.sync().await));
@@ -162,5 +195,39 @@ impl<D: Dataplane> EventLoop<D> {
         let mut view = self.controller.sync()?;
         view.problems.splice(0..0, self.feed.problems());
         Ok(view)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_is_told_of_the_generation_that_comes_after() {
+        let mut waiting = Waiting::default();
+        let (sender, mut answer) = oneshot::channel();
+        waiting.add(3, sender, 3);
+        waiting.tell(3);
+        assert!(answer.try_recv().is_err(), "that one was known");
+        waiting.tell(5);
+        assert_eq!(answer.await, Ok(5));
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_in_vain_for_a_place() {
+        let mut waiting = Waiting::default();
+        let gone: Vec<_> = (0..WAITING_FOR_GENERATION)
+            .map(|_| {
+                let (sender, answer) = oneshot::channel();
+                waiting.add(3, sender, 3);
+                answer
+            })
+            .collect();
+        let (sender, answer) = oneshot::channel();
+        waiting.add(3, sender, 3);
+        assert_eq!(answer.await, Ok(3), "told to ask again");
+        drop(gone);
+        waiting.tell(3);
+        assert!(waiting.0.is_empty(), "who has gone is forgotten");
     }
 }

@@ -43,7 +43,7 @@ use crate::source::watch::FileWatch;
 
 use controller::Controller;
 pub(crate) use error::AgentError;
-use event_loop::{EventLoop, Routes};
+use event_loop::{EventLoop, Routes, Waiting};
 use feed::{ClusterFeed, Feed};
 pub(crate) use options::{AgentOptions, Poll, SourceOptions, StandaloneOptions, XdpPort};
 
@@ -73,7 +73,8 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     let served = async {
         let engine = start_engine(&options)?;
         let controller = Controller::new(engine, options.settings(), options.policy());
-        let event_loop = EventLoop { controller, feed, net_watch, routes };
+        let event_loop =
+            EventLoop { controller, feed, net_watch, routes, waiting: Waiting::default() };
         let (ended, engine) = event_loop.run(&mut listener, stop.wait()).await;
         let stopped = engine.stop().map_err(AgentError::from);
         ended.and(stopped)

@@ -150,6 +150,11 @@ impl Model {
         self.table.clone()
     }
 
+    /// The memory that the Services of [`Model::table`] take, in bytes. Looks at each.
+    pub(crate) fn table_bytes(&self) -> usize {
+        self.table.frontends().map(|(_, service)| service.memory_bytes()).sum()
+    }
+
     /// All that is wrong as of the last [`Model::update`], object by object.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let built = self.troubled.iter().filter_map(|key| self.built.get(key));

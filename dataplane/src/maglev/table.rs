@@ -49,6 +49,11 @@ impl Maglev {
         let slot = (u128::from(hash) * self.slots.len() as u128) >> 64;
         self.slots.get(slot as usize).map(|&backend| usize::from(backend))
     }
+
+    /// How many slots there are, of two bytes each.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
 }
 
 /// A backend that takes slots in its turns.

@@ -56,6 +56,14 @@ impl Service {
             || self.draining.binary_search(endpoint).is_ok()
     }
 
+    /// The memory that it takes, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+            + size_of_val(&*self.backends)
+            + size_of_val(&*self.draining)
+            + self.maglev.slots() * size_of::<u16>()
+    }
+
     /// The backend of a new flow with this hash; `None` when there is none to pick.
     #[inline]
     pub fn pick(&self, hash: u64) -> Option<Endpoint> {
