@@ -1,5 +1,6 @@
 use clap::{Parser, Subcommand};
 
+use crate::control::ControlArgs;
 use crate::direct::DirectArgs;
 use crate::engine::EngineArgs;
 use crate::host_port::HostPortArgs;
@@ -8,7 +9,7 @@ use crate::maglev::MaglevArgs;
 use crate::pktgen::PktgenArgs;
 use crate::report::ReportArgs;
 use crate::search::SearchArgs;
-use crate::{direct, engine, host_port, maglev, pktgen, report, search};
+use crate::{control, direct, engine, host_port, maglev, pktgen, report, search};
 
 /// Measures Maglane beside what it is to be compared with, in a lab of its own on this machine.
 #[derive(Debug, Parser)]
@@ -45,6 +46,12 @@ enum Command {
     /// unseen; the agent. The sender sends as fast as it can; delivered is what arrives at the
     /// backends' interfaces, lost is what was sent and did not.
     HostPort(HostPortArgs),
+    /// What a cluster costs the control plane, and how soon its changes are in force.
+    ///
+    /// The real agent follows a generated cluster behind a real API server, in a network namespace
+    /// of its own: memory, time from start to in force, and from the writing of one changed
+    /// endpoint to its being in force in all workers, for clusters of several sizes.
+    Control(ControlArgs),
     /// Bytes a second from Pod to Pod, which no Service sees: with the agent and without.
     Direct(DirectArgs),
 }
@@ -63,6 +70,7 @@ impl Cli {
             Command::Maglev(args) => maglev::run(&args, &interrupt),
             Command::Report(args) => report::run(&args),
             Command::HostPort(args) => host_port::run(&args, &interrupt),
+            Command::Control(args) => control::run(&args, &interrupt),
             Command::Direct(args) => direct::run(&args, &interrupt),
         }
     }

@@ -10,6 +10,7 @@
 //! | [`report`] | one page of all saved results |
 //! | [`rig`] | a lab to measure in: Pods, the agent, the bare forwarder in its place |
 //! | [`host_port`] | packets a second through the host port: Maglane beside a bare forwarder |
+//! | [`control`] | what a cluster costs the control plane, and how soon changes are in force |
 //! | [`direct`] | bytes a second past it: Pod to Pod, with the agent and without |
 //! | [`figures`] | medians and spreads |
 //!
@@ -18,6 +19,7 @@
 
 mod allocations;
 mod cli;
+mod control;
 mod direct;
 mod engine;
 mod error;
