@@ -129,7 +129,8 @@ fn begin(program: &Path, workers: u32) -> anyhow::Result<(TcpListener, Certifica
         .map_err(BenchError::kernel("make a network namespace", "this thread"))?;
     for words in [
         &["link", "set", "lo", "up"] as &[&str],
-        &["link", "add", "uplink", "type", "dummy"],
+        // Its other end leads nowhere: the node has an address, and no Pod.
+        &["link", "add", "uplink", "type", "veth", "peer", "name", "nowhere"],
         &["address", "add", "192.168.77.2/24", "dev", "uplink"],
         &["link", "set", "uplink", "up"],
     ] {
