@@ -18,7 +18,6 @@ mod agent;
 #[expect(dead_code, reason = "its parts are being put together")]
 mod apiserver;
 mod cli;
-#[expect(dead_code, reason = "the process that runs them is being put together")]
 mod controllers;
 mod lab;
 mod model;

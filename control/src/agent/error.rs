@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use maglane_dataplane::engine::{ConfigError, EngineError};
 
 use crate::admin::SocketError;
+use crate::apiserver::http::listeners::ListenError;
+use crate::apiserver::server::ApiServerError;
 use crate::net::NetError;
 use crate::source::cluster::AccessError;
 use crate::source::watch::WatchError;
@@ -37,9 +39,12 @@ pub(crate) enum AgentError {
     /// The API server cannot be reached with what is known of it.
     #[error(transparent)]
     Access(#[from] AccessError),
-    /// The source is not followed yet.
-    #[error("--standalone is not served yet: give --manifests or --kubeconfig")]
-    Source,
+    /// The API of this machine's own.
+    #[error("--standalone: {0}")]
+    Api(#[from] ApiServerError),
+    /// Its socket.
+    #[error("--listen: {0}")]
+    Listen(#[from] ListenError),
     /// Changes of manifests would go unnoticed.
     #[error(transparent)]
     Watch(#[from] WatchError),

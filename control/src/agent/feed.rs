@@ -45,7 +45,7 @@ pub(super) struct CidrPolicy {
 
 impl CidrPolicy {
     /// Those to serve when the API says this, or nothing.
-    fn with(&self, of_api: Option<Vec<IpNet>>) -> Vec<IpNet> {
+    pub(super) fn with(&self, of_api: Option<Vec<IpNet>>) -> Vec<IpNet> {
         let mut cidrs = self.always.clone();
         for cidr in of_api.unwrap_or_default() {
             if !cidrs.contains(&cidr) {

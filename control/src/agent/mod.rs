@@ -20,11 +20,15 @@ mod exclusive;
 mod feed;
 mod forwarding;
 mod options;
+mod own_node;
+mod standalone;
 #[cfg(test)]
 mod tests;
 mod uplinks;
 
 mod pods;
+
+use std::net::IpAddr;
 
 use maglane_dataplane::engine::Engine;
 use nix::sched::sched_getaffinity;
@@ -32,6 +36,7 @@ use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::Listener;
+use crate::apiserver::server::ApiServer;
 use crate::net::address::default_source;
 use crate::net::host_port;
 use crate::net::netlink;
@@ -59,13 +64,13 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     exclusive::check_privileges()?;
     let _alone = exclusive::only_agent_here()?;
     let mut listener = Listener::bind(&options.socket)?;
-    let feed = feed(&options).await?;
     let ports = options.xdp_ports.iter().map(|port| port.interface.clone()).collect();
     let net_watch = Watch::start(ports).await?;
     let handle = netlink::connect()?;
     // Of several addresses, the one that others know the node by.
     let known_by = [true, false].into_iter().filter_map(default_source);
     let addresses: Vec<_> = known_by.chain(net_watch.current().node_addresses.clone()).collect();
+    let (feed, api_server) = feed(&options, &addresses).await?;
     let ipv6 = sysctl::new_links_have_ipv6();
     let host_port = options.host_port(&addresses, ipv6);
     host_port::create(&handle, &host_port).await?;
@@ -80,6 +85,8 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
         ended.and(stopped)
     }
     .await;
+    // Nobody follows it any more; requests of others end, and so do their watches.
+    drop(api_server);
     let removed = host_port::remove(&handle).await;
     served?;
     removed?;
@@ -87,21 +94,32 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     Ok(())
 }
 
-/// Begins to follow what was asked for.
-async fn feed(options: &AgentOptions) -> Result<Feed, AgentError> {
+/// Begins to follow what was asked for; starts the API server that is followed, if it is our own.
+/// `found` are the node's addresses, the first of each family the one that others know it by.
+async fn feed(
+    options: &AgentOptions,
+    found: &[IpAddr],
+) -> Result<(Feed, Option<ApiServer>), AgentError> {
     match &options.source {
         SourceOptions::Manifests(paths) => {
             let files = Files::new(paths.clone());
             files.check().map_err(|(path, cause)| AgentError::Manifests { path, cause })?;
             let watch = FileWatch::start(files.paths())?;
-            Ok(Feed::Manifests { files, watch })
+            Ok((Feed::Manifests { files, watch }, None))
         }
         SourceOptions::Cluster(of) => {
             let cluster = Cluster::start(of).await?;
             let feed = ClusterFeed::new(cluster, options.cidr_policy(), None);
-            Ok(Feed::Cluster(Box::new(feed)))
+            Ok((Feed::Cluster(Box::new(feed)), None))
         }
-        SourceOptions::Standalone(_) => Err(AgentError::Source),
+        SourceOptions::Standalone(of) => {
+            let cidrs = options.cidr_policy().with(None);
+            let server = standalone::start(of, cidrs, options.node_addresses(found))?;
+            let cluster = Cluster::in_process(&of.followed(), &server);
+            let kubeconfig = Some(server.kubeconfig().to_owned());
+            let feed = ClusterFeed::new(cluster, options.cidr_policy(), kubeconfig);
+            Ok((Feed::Cluster(Box::new(feed)), Some(server)))
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::controller::Policy;
 use super::feed::CidrPolicy;
 use crate::model::{Settings, is_link_local};
 use crate::net::host_port::HostPortOptions;
-use crate::source::cluster::ClusterOptions;
+use crate::source::cluster::{ClusterOptions, Followed};
 
 /// All that an agent is told at start.
 #[derive(Clone, Debug)]
@@ -49,18 +49,29 @@ pub(crate) enum SourceOptions {
 
 /// An API server in the agent's own process.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "the API server is being put together")]
 pub(crate) struct StandaloneOptions {
     /// Objects, certificates, the kubeconfig.
     pub(crate) data_dir: PathBuf,
     /// Where to listen, unless the process was passed a socket.
     pub(crate) listen: SocketAddr,
+    /// Whether others than this machine may reach it.
+    pub(crate) beyond_loopback: bool,
     /// Of this machine, which is the cluster's node.
     pub(crate) node_name: String,
     /// As in [`ClusterOptions`].
     pub(crate) service_proxy_name: Option<String>,
     /// The node is a lab's: Pods that are bound to it are to be started.
     pub(crate) lab: bool,
+}
+
+impl StandaloneOptions {
+    /// What is followed of the API.
+    pub(super) fn followed(&self) -> Followed {
+        Followed {
+            node_name: self.node_name.clone(),
+            service_proxy_name: self.service_proxy_name.clone(),
+        }
+    }
 }
 
 /// kubeadm's, and its like of IPv6.
@@ -114,7 +125,7 @@ impl AgentOptions {
     pub(super) fn settings(&self) -> Settings {
         let service_proxy_name = match &self.source {
             SourceOptions::Manifests(_) => None,
-            SourceOptions::Cluster(of) => of.service_proxy_name.clone(),
+            SourceOptions::Cluster(of) => of.followed.service_proxy_name.clone(),
             SourceOptions::Standalone(of) => of.service_proxy_name.clone(),
         };
         Settings {
@@ -147,22 +158,28 @@ impl AgentOptions {
         Policy { masquerade: self.masquerade, deliver: self.deliver, mtu_limit: self.mtu }
     }
 
+    /// What others know the node by, one address of each family at most: what was told, else the
+    /// first of those that were found.
+    pub(super) fn node_addresses(&self, found: &[IpAddr]) -> Vec<IpAddr> {
+        let mut addresses = self.node_ips.clone();
+        for address in found.iter().filter(|address| !is_link_local(**address)) {
+            if addresses.iter().all(|known| known.is_ipv4() != address.is_ipv4()) {
+                addresses.push(*address);
+            }
+        }
+        addresses
+    }
+
     /// The host port, on a node with these addresses. Without IPv6, nothing of it is routed: the
     /// kernel would refuse.
     pub(super) fn host_port(&self, found: &[IpAddr], ipv6: bool) -> HostPortOptions {
-        let mut node_addresses = self.node_ips.clone();
-        for address in found.iter().filter(|address| !is_link_local(**address)) {
-            if node_addresses.iter().all(|known| known.is_ipv4() != address.is_ipv4()) {
-                node_addresses.push(*address);
-            }
-        }
         let cidrs = self.known_cidrs().into_iter();
         let masquerade = [self.masquerade.ipv4.to_ip(), self.masquerade.ipv6.to_ip()];
         HostPortOptions {
             workers: self.engine.workers,
             mtu: self.mtu,
             service_cidrs: cidrs.filter(|cidr| ipv6 || cidr.addr().is_ipv4()).collect(),
-            node_addresses,
+            node_addresses: self.node_addresses(found),
             masquerade_addresses: masquerade
                 .into_iter()
                 .filter(|ip| ipv6 || ip.is_ipv4())

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::agent::{SourceOptions, StandaloneOptions};
-use crate::source::cluster::{Access, ClusterOptions, in_cluster};
+use crate::source::cluster::{Access, ClusterOptions, Followed, in_cluster};
 
 /// Where the API of a machine without a cluster listens.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6443);
@@ -46,6 +46,10 @@ pub(super) struct SourceArgs {
     /// [default: 127.0.0.1:6443]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// Let others than this machine reach the standalone API: it holds Secrets, and whoever has its
+    /// token may do everything
+    #[arg(long, requires = "listen")]
+    listen_beyond_loopback: bool,
     /// This is the node of a lab: Pods that are bound to it become namespaces and processes
     #[arg(long, hide = true)]
     lab: bool,
@@ -71,6 +75,7 @@ impl SourceArgs {
             return Ok(SourceOptions::Standalone(StandaloneOptions {
                 data_dir: self.data_dir.unwrap_or_else(|| DATA_DIR.into()),
                 listen: self.listen.unwrap_or(LISTEN),
+                beyond_loopback: self.listen_beyond_loopback,
                 node_name,
                 service_proxy_name,
                 lab: self.lab,
@@ -87,7 +92,8 @@ impl SourceArgs {
                  account either"
             ),
         };
-        Ok(SourceOptions::Cluster(ClusterOptions { access, node_name, service_proxy_name }))
+        let followed = Followed { node_name, service_proxy_name };
+        Ok(SourceOptions::Cluster(ClusterOptions { access, followed }))
     }
 }
 
@@ -134,7 +140,7 @@ mod tests {
                 api_server: None
             }
         );
-        assert_eq!(options.node_name, "node-1");
+        assert_eq!(options.followed.node_name, "node-1");
     }
 
     #[test]

@@ -91,6 +91,7 @@ impl<T: Kept> Shelf<T> {
     }
 
     /// How many there are.
+    #[allow(dead_code, reason = "tests ask")]
     pub(in super::super) fn len(&self) -> usize {
         self.objects.len()
     }

@@ -19,10 +19,22 @@ use super::options::Access;
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// How long a connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// A connection on which nothing comes is asked whether it still lives this often, and has this
-/// long to answer: HTTP/2 by its own PING, which the server's process answers, not its kernel.
-const PING_INTERVAL: Duration = Duration::from_secs(10);
-const PING_LIMIT: Duration = Duration::from_secs(10);
+
+/// How a connection on which nothing comes is asked whether it still lives: HTTP/2 by its own
+/// PING, which the server's process answers, not its kernel; HTTP/1.1 by TCP's keep-alive.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ping {
+    /// How often it is asked.
+    pub(super) interval: Duration,
+    /// How long it has to answer.
+    pub(super) limit: Duration,
+}
+
+impl Default for Ping {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(10), limit: Duration::from_secs(10) }
+    }
+}
 
 /// Why there is no client. What is in a file may be right a moment later; then it is read again.
 #[derive(Debug, thiserror::Error)]
@@ -140,15 +152,15 @@ fn cluster_ip(host: &str, port: &str) -> Option<IpAddr> {
 /// A client that notices within half a minute when the connection has died.
 ///
 /// Runs the kubeconfig's credential plugin, if there is one: not on a thread that must not wait.
-pub(super) fn client(config: &Config) -> Result<Client, AccessError> {
+pub(super) fn client(config: &Config, ping: Ping) -> Result<Client, AccessError> {
     let refused = |error: kube::Error| AccessError::Credentials(super::failure::chain(&error));
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(CONNECT_LIMIT));
-    http.set_keepalive(Some(PING_INTERVAL));
-    http.set_keepalive_interval(Some(PING_INTERVAL / 2));
-    http.set_tcp_user_timeout(Some(PING_INTERVAL + PING_LIMIT));
+    http.set_keepalive(Some(ping.interval));
+    http.set_keepalive_interval(Some(ping.interval / 2));
+    http.set_tcp_user_timeout(Some(ping.interval + ping.limit));
     let tls = config.rustls_client_config().map_err(refused)?;
     let builder = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
     let builder = match &config.tls_server_name {
@@ -164,8 +176,8 @@ pub(super) fn client(config: &Config) -> Result<Client, AccessError> {
         hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .http2_keep_alive_timeout(PING_LIMIT)
+            .http2_keep_alive_interval(ping.interval)
+            .http2_keep_alive_timeout(ping.limit)
             .build(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())

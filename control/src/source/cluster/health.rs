@@ -26,7 +26,7 @@ pub(super) struct State {
     pub(super) last_event: Option<Instant>,
     /// What was wrong last.
     pub(super) last_failure: Option<String>,
-    version: Option<Version>,
+    pub(super) version: Option<Version>,
 }
 
 impl Health {

@@ -30,16 +30,17 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use ipnet::IpNet;
-use kube::Client;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::apiserver::server::ApiServer;
 use crate::model::{ObjectKey, Problem};
 pub(crate) use access::AccessError;
+use access::Ping;
 use connection::Connection;
 use follow::{Follower, Patience};
 use health::{Health, State};
-pub(crate) use options::{Access, ClusterOptions, in_cluster};
+pub(crate) use options::{Access, ClusterOptions, Followed, in_cluster};
 pub(crate) use watched::{Change, Item, NodeInfo, Watched};
 
 /// Changes that may wait to be taken in; when there are more, the server's wait in the socket.
@@ -85,22 +86,25 @@ impl Cluster {
     /// What is wrong with the files that say where it is. A server that does not answer is no
     /// error: it is waited for.
     pub(crate) async fn start(options: &ClusterOptions) -> Result<Self, AccessError> {
-        let (connection, url) = Connection::open(options.access.clone()).await?;
+        let (connection, url) = Connection::open(options.access.clone(), Ping::default()).await?;
         let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
         let server_ip = host.parse().ok();
         let server = (url.to_string(), server_ip);
-        Ok(Self::follow(options, connection, server, &Patience::default()))
+        Ok(Self::follow(&options.followed, connection, server, &Patience::default()))
     }
 
     /// Starts to follow the API of this process.
-    #[expect(dead_code, reason = "the API of this process follows")]
-    pub(crate) fn in_process(options: &ClusterOptions, client: Client) -> Self {
-        let server = ("in this process".to_owned(), None);
-        Self::follow(options, Connection::of(client), server, &Patience::default())
+    pub(crate) fn in_process(options: &Followed, server: &ApiServer) -> Self {
+        let url = server.addresses().first().map(|address| format!("https://{address}"));
+        let name = (format!("{} of this process", url.unwrap_or_default()), None);
+        // There is no connection that could die.
+        let patience = Patience::default();
+        let patience = Patience { watch_without_ping_s: patience.watch_s.clone(), ..patience };
+        Self::follow(options, Connection::of(server.client()), name, &patience)
     }
 
     fn follow(
-        options: &ClusterOptions,
+        options: &Followed,
         connection: Connection,
         (server, server_ip): (String, Option<IpAddr>),
         patience: &Patience,

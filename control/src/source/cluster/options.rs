@@ -8,6 +8,13 @@ const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccou
 pub(crate) struct ClusterOptions {
     /// Where it is and who we are.
     pub(crate) access: Access,
+    /// Which of its objects are ours.
+    pub(crate) followed: Followed,
+}
+
+/// Which objects of a cluster are ours.
+#[derive(Clone, Debug)]
+pub(crate) struct Followed {
     /// Of this node, as the cluster knows it.
     pub(crate) node_name: String,
     /// Which Services: those labelled so, or those without the label.

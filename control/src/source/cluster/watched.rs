@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::options::ClusterOptions;
+use super::options::Followed;
 use super::wire::{self, Named};
 use crate::model::{Kind, Object, ObjectKey, Problem};
 use crate::source::manifest;
@@ -110,7 +110,7 @@ impl Watched {
 
     /// kube-proxy's own selectors: a Service that another proxy is named for, or that is headless,
     /// never reaches us, and no more do its EndpointSlices, which have its labels.
-    pub(super) fn label_selector(self, options: &ClusterOptions) -> Option<String> {
+    pub(super) fn label_selector(self, options: &Followed) -> Option<String> {
         self.kind()?;
         Some(match &options.service_proxy_name {
             Some(name) => format!("{PROXY_NAME_LABEL}={name},!{HEADLESS_LABEL}"),
@@ -118,7 +118,7 @@ impl Watched {
         })
     }
 
-    pub(super) fn field_selector(self, options: &ClusterOptions) -> Option<String> {
+    pub(super) fn field_selector(self, options: &Followed) -> Option<String> {
         (self == Self::Node).then(|| format!("metadata.name={}", options.node_name))
     }
 

@@ -1,5 +1,6 @@
 //! The watches against a server that does what it is told, over real HTTP.
 
+mod own_server;
 pub(crate) mod server;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,8 @@ pub(crate) fn options(server: &Server, directory: &Path) -> ClusterOptions {
         context: None,
         api_server: None,
     };
-    ClusterOptions { access, node_name: "node-1".to_owned(), service_proxy_name: None }
+    let followed = Followed { node_name: "node-1".to_owned(), service_proxy_name: None };
+    ClusterOptions { access, followed }
 }
 
 fn patience() -> Patience {
@@ -38,8 +40,9 @@ fn patience() -> Patience {
 }
 
 pub(crate) async fn start(options: &ClusterOptions) -> Cluster {
-    let (connection, url) = Connection::open(options.access.clone()).await.unwrap();
-    Cluster::follow(options, connection, (url.to_string(), None), &patience())
+    let ping = Ping { interval: Duration::from_secs(1), limit: Duration::from_secs(1) };
+    let (connection, url) = Connection::open(options.access.clone(), ping).await.unwrap();
+    Cluster::follow(&options.followed, connection, (url.to_string(), None), &patience())
 }
 
 pub(crate) fn service(ip: &str) -> Value {
@@ -58,7 +61,7 @@ pub(crate) fn slice(service: &str, addresses: &[&str]) -> Value {
 }
 
 /// What a consumer makes of the updates.
-struct Followed {
+struct Watching {
     server: Server,
     cluster: Cluster,
     objects: BTreeMap<ObjectId, Object>,
@@ -68,7 +71,7 @@ struct Followed {
     _directory: tempfile::TempDir,
 }
 
-impl Followed {
+impl Watching {
     async fn start(prepare: impl FnOnce(&Server)) -> Self {
         let server = Server::start().await;
         prepare(&server);
@@ -147,7 +150,7 @@ impl Followed {
 
 #[tokio::test]
 async fn both_lists_come_before_anything_is_complete() {
-    let mut followed = Followed::start(|server| {
+    let mut followed = Watching::start(|server| {
         server.put(SERVICES, "web", service("10.96.0.1"));
         server.put(SLICES, "web-1", slice("web", &["10.1.0.1"]));
         // The other list takes three tries.
@@ -166,7 +169,7 @@ async fn both_lists_come_before_anything_is_complete() {
 
 #[tokio::test]
 async fn the_selectors_are_kube_proxys() {
-    let mut followed = Followed::start(|_| {}).await;
+    let mut followed = Watching::start(|_| {}).await;
     followed.until("both", |of| of.cluster.is_complete()).await;
     let selector = "labelSelector=%21service.kubernetes.io%2Fservice-proxy-name%2C\
                     %21service.kubernetes.io%2Fheadless";
@@ -174,7 +177,7 @@ async fn the_selectors_are_kube_proxys() {
         assert_eq!(followed.server.asked(&[path, selector, "limit=500"]), 1, "{path}");
     }
     assert!(followed.server.asked(&[NODES, "fieldSelector=metadata.name%3Dnode-1"]) >= 1);
-    let mut options = options(&followed.server, followed._directory.path());
+    let mut options = options(&followed.server, followed._directory.path()).followed;
     options.service_proxy_name = Some("maglane".to_owned());
     let named = Watched::Services.label_selector(&options).unwrap();
     assert_eq!(
@@ -185,7 +188,7 @@ async fn the_selectors_are_kube_proxys() {
 
 #[tokio::test]
 async fn long_lists_come_in_pages() {
-    let mut followed = Followed::start(|server| {
+    let mut followed = Watching::start(|server| {
         for index in 0..1201 {
             server.put(SERVICES, &format!("s{index:04}"), service("10.96.0.1"));
         }
@@ -198,7 +201,7 @@ async fn long_lists_come_in_pages() {
 
 #[tokio::test]
 async fn a_forgetful_server_is_listed_again_by_difference() {
-    let mut followed = Followed::start(|server| {
+    let mut followed = Watching::start(|server| {
         server.put(SERVICES, "stays", service("10.96.0.1"));
         server.put(SERVICES, "goes", service("10.96.0.2"));
     })
@@ -218,7 +221,7 @@ async fn a_forgetful_server_is_listed_again_by_difference() {
 
 #[tokio::test]
 async fn a_server_that_was_killed_is_caught_up_with() {
-    let mut followed = Followed::start(|server| {
+    let mut followed = Watching::start(|server| {
         server.put(SERVICES, "web", service("10.96.0.1"));
     })
     .await;
@@ -240,13 +243,13 @@ async fn a_server_that_was_killed_is_caught_up_with() {
 
 #[tokio::test]
 async fn a_watch_that_hangs_is_noticed() {
-    let mut followed = Followed::start(|_| {}).await;
+    let mut followed = Watching::start(|_| {}).await;
     followed.until("both", |of| of.cluster.is_complete()).await;
     followed.server.world().hangs = true;
     followed.server.put(SERVICES, "web", service("10.96.0.1"));
     followed.quiet(Duration::from_secs(4)).await;
     assert!(!followed.has_service("web"), "it was not told");
-    let silent = |of: &Followed| {
+    let silent = |of: &Watching| {
         of.cluster.view().watches.iter().any(|watch| {
             watch.last_error.as_deref().is_some_and(|error| error.starts_with("nothing came for"))
         })
@@ -259,7 +262,7 @@ async fn a_watch_that_hangs_is_noticed() {
 #[tokio::test]
 async fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
     let mut followed =
-        Followed::start(|server| server.fail(SERVICES, Fault::Status(429, Some(1)))).await;
+        Watching::start(|server| server.fail(SERVICES, Fault::Status(429, Some(1)))).await;
     let begun = std::time::Instant::now();
     followed.until("both", |of| of.cluster.is_complete()).await;
     assert!(begun.elapsed() >= Duration::from_secs(1));
@@ -268,7 +271,7 @@ async fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
 
 #[tokio::test]
 async fn answers_that_are_none_are_asked_for_again() {
-    let mut followed = Followed::start(|server| {
+    let mut followed = Watching::start(|server| {
         for body in ["<html>busy</html>", r#"{"items": 3}"#, "{}", r#"{"items": [{"#] {
             server.fail(SERVICES, Fault::Body(body));
         }
@@ -293,7 +296,7 @@ async fn answers_that_are_none_are_asked_for_again() {
 
 #[tokio::test]
 async fn objects_that_make_no_sense_are_named_and_skipped() {
-    let mut followed = Followed::start(|server| {
+    let mut followed = Watching::start(|server| {
         server.put(SERVICES, "web", service("10.96.0.1"));
         server.put(SERVICES, "bad", json!({"spec": {"ports": [{"port": "eighty"}]}}));
         server.put(SLICES, "odd", json!({"addressType": "IPv4", "endpoints": 7}));
@@ -318,7 +321,7 @@ async fn objects_that_make_no_sense_are_named_and_skipped() {
 
 #[tokio::test]
 async fn a_new_token_is_read_from_the_file() {
-    let mut followed = Followed::start(|server| server.world().token = "secret".to_owned()).await;
+    let mut followed = Watching::start(|server| server.world().token = "secret".to_owned()).await;
     followed.until("both", |of| of.cluster.is_complete()).await;
     followed.server.world().token = "rotated".to_owned();
     followed.server.put(SERVICES, "web", service("10.96.0.1"));
@@ -331,7 +334,7 @@ async fn a_new_token_is_read_from_the_file() {
 
 #[tokio::test]
 async fn a_server_without_service_cidrs_is_followed_all_the_same() {
-    let mut followed = Followed::start(|server| {
+    let mut followed = Watching::start(|server| {
         server.world().unserved = vec![CIDRS];
         server.put(SERVICES, "web", service("10.96.0.1"));
     })
@@ -344,7 +347,7 @@ async fn a_server_without_service_cidrs_is_followed_all_the_same() {
 
 #[tokio::test]
 async fn a_new_service_cidr_has_everything_read_again() {
-    let mut followed = Followed::start(|server| {
+    let mut followed = Watching::start(|server| {
         server.put(SERVICES, "web", service("10.96.0.1"));
     })
     .await;
@@ -362,10 +365,10 @@ async fn a_new_service_cidr_has_everything_read_again() {
 
 #[tokio::test]
 async fn a_node_that_is_not_there_is_a_problem() {
-    let mut followed = Followed::start(|server| server.delete(NODES, "node-1")).await;
+    let mut followed = Watching::start(|server| server.delete(NODES, "node-1")).await;
     followed.until("both", |of| of.cluster.is_complete()).await;
     let problem = "the cluster has no Node \"node-1\": give --node-name";
-    let told = |of: &Followed| of.cluster.problems().iter().any(|of| of.message == problem);
+    let told = |of: &Watching| of.cluster.problems().iter().any(|of| of.message == problem);
     followed.until("the problem", told).await;
     followed.server.put(NODES, "node-1", json!({}));
     followed.until("it is there", |of| of.cluster.node().is_some()).await;

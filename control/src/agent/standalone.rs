@@ -1,0 +1,76 @@
+//! An API server of the agent's own, and what follows from its objects.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use kube::Client;
+
+use super::own_node;
+use super::{AgentError, StandaloneOptions};
+use crate::apiserver::http::listeners::Listen;
+use crate::apiserver::registry;
+use crate::apiserver::server::{ApiServer, ApiServerOptions, Inside};
+use crate::controllers;
+
+/// Starts the API server with its controllers, on a thread of its own. `node_addresses` are those
+/// that others know this node by.
+///
+/// # Errors
+/// Objects that cannot be read, an address that cannot be listened on.
+pub(super) fn start(
+    options: &StandaloneOptions,
+    service_cidrs: Vec<IpNet>,
+    node_addresses: Vec<IpAddr>,
+) -> Result<ApiServer, AgentError> {
+    let listeners = listen(options).open()?;
+    let api = listeners.first().and_then(|listener| listener.local_addr().ok());
+    let settings = registry::Settings { service_cidrs, ..registry::Settings::default() };
+    let data_directory = options.data_dir.clone();
+    let (node_name, lab) = (options.node_name.clone(), options.lab);
+    let server = ApiServer::start(
+        ApiServerOptions { data_directory, listeners, settings },
+        move |inside| beside(inside, api, node_name, node_addresses, lab),
+    )?;
+    Ok(server)
+}
+
+fn listen(options: &StandaloneOptions) -> Listen {
+    if passed_on() {
+        return Listen::Inherited;
+    }
+    Listen::At { addresses: vec![options.listen], beyond_loopback: options.beyond_loopback }
+}
+
+/// Whether sockets were passed on to this process, as systemd does it.
+fn passed_on() -> bool {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
+    let ours = number("LISTEN_PID").is_none_or(|pid| pid == std::process::id());
+    ours && number("LISTEN_FDS").is_some_and(|count| count > 0)
+}
+
+/// What runs on the API server's thread.
+async fn beside(
+    inside: Inside,
+    api: Option<SocketAddr>,
+    node_name: String,
+    node_addresses: Vec<IpAddr>,
+    lab: bool,
+) {
+    let Inside { client, pods, mut stop } = inside;
+    let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
+    let controllers = controllers::run(client.clone(), controllers::Settings { api }, stopped);
+    // Nobody here runs Pods, and who asks for their logs is told so.
+    drop(pods);
+    tokio::select! {
+        () = controllers => {}
+        () = follow_node(client, node_name, node_addresses, lab) => {}
+    }
+}
+
+/// Makes the Node of this machine known; a lab's kubelet does that itself.
+async fn follow_node(client: Client, name: String, addresses: Vec<IpAddr>, lab: bool) {
+    if !lab {
+        own_node::register(client, &name, &addresses).await;
+    }
+    std::future::pending().await
+}
