@@ -9,6 +9,7 @@ use hyper::{Request, Response};
 use serde_json::{Value, json};
 
 use super::accept::{self, Encoding};
+use super::openapi::v2;
 use super::query::Query;
 use super::served::{Served, Version, served};
 use super::{Api, answer, refusals};
@@ -37,7 +38,7 @@ pub(super) fn answer(
         ["openapi", "v3", path @ ..] => {
             return api.documents().one(&path.join("/"), request, &query);
         }
-        ["openapi", "v2"] => return Err(refusals::not_acceptable("none: ask for /openapi/v3")),
+        ["openapi", "v2"] => return openapi_v2(api, request),
         ["api"] => match aggregated_version(request, &query)? {
             Some(version) => return Ok(aggregated(version, &versions, true)),
             None => json!({
@@ -63,6 +64,17 @@ pub(super) fn answer(
         _ => return Err(refusals::no_such_path()),
     };
     Ok(answer::value(200, encoding()?, &found))
+}
+
+/// There is no JSON of it: whoever reads that reads v3 as well.
+fn openapi_v2(api: &Api, request: &Request<Body>) -> Result<Response<Body>, Refusal> {
+    let clauses = accept::clauses(request.headers());
+    let ours = [v2::MEDIA_TYPE, v2::OLD_MEDIA_TYPE, "application/*", "*/*"];
+    if clauses.iter().any(|clause| ours.contains(&clause.media_type)) {
+        Ok(answer::with(200, v2::MEDIA_TYPE, v2::document(api.0.kinds)))
+    } else {
+        Err(refusals::not_acceptable(v2::MEDIA_TYPE))
+    }
 }
 
 fn version() -> Value {

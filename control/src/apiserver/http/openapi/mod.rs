@@ -2,10 +2,11 @@
 //! somebody first asks. `kubectl explain` reads the schemas, `kubectl apply` how lists are merged
 //! and whether the server validates fields itself.
 //!
-//! There is no v2: kubectl asks for it in protobuf, takes 406 for an answer and uses v3.
+//! Of v2 there is just what older clients cannot do without: [`v2`].
 
 mod operations;
 mod schemas;
+pub(super) mod v2;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -12,7 +12,7 @@ mod decode;
 mod schema;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(super) mod wire;
 
 use serde_json::{Map, Value};
 use thiserror::Error;

@@ -4,11 +4,11 @@
 use super::ProtobufError;
 
 /// One field's number and what stands there.
-pub(super) type Numbered<'a> = (u32, Wire<'a>);
+pub(in crate::apiserver::http) type Numbered<'a> = (u32, Wire<'a>);
 
 /// What stands in a field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Wire<'a> {
+pub(in crate::apiserver::http) enum Wire<'a> {
     Number(u64),
     Bytes(&'a [u8]),
     /// Fixed 32 or 64 bits: nothing in this API has it.
@@ -16,12 +16,12 @@ pub(super) enum Wire<'a> {
 }
 
 /// Fields of a message, in order.
-pub(super) struct Fields<'a> {
+pub(in crate::apiserver::http) struct Fields<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(message: &'a [u8]) -> Self {
+    pub(in crate::apiserver::http) fn of(message: &'a [u8]) -> Self {
         Self { rest: message }
     }
 
@@ -70,7 +70,7 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 /// Seven bits a byte, the lowest first, and what follows it.
-pub(super) fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+pub(in crate::apiserver::http) fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (index, byte) in bytes.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7f) << (7 * index);
