@@ -195,6 +195,34 @@ fn named_ports_of_different_numbers_make_slices_of_their_own() {
 }
 
 #[test]
+fn each_family_has_slices_of_its_own() {
+    let mut cluster = Cluster::new();
+    let cidr = json!({"metadata": {"name": "six"}, "spec": {"cidrs": ["fd00:10:96::/112"]}});
+    cluster.create(Kind::ServiceCidr, "", cidr);
+    let mut dual = service();
+    dual["spec"]["clusterIP"] = "None".into();
+    dual["spec"]["ipFamilies"] = json!(["IPv4", "IPv6"]);
+    dual["spec"]["ipFamilyPolicy"] = "RequireDualStack".into();
+    cluster.create(Kind::Service, "default", dual);
+    cluster.create(Kind::ReplicaSet, "default", replica_set(2));
+    run(&mut cluster);
+    let name = cluster.list(Kind::Pod)[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let ips = json!([{"ip": "10.244.0.77"}, {"ip": "fd00:10:244::77"}]);
+    cluster.set_status(Kind::Pod, &name, json!({"podIP": "10.244.0.77", "podIPs": ips}));
+    cluster.settle();
+    let mut families: Vec<_> = slices(&cluster)
+        .iter()
+        .map(|of| {
+            let count = of["endpoints"].as_array().map_or(0, Vec::len);
+            (of["addressType"].as_str().unwrap().to_owned(), count)
+        })
+        .collect();
+    families.sort();
+    assert_eq!(families, [("IPv4".to_owned(), 2), ("IPv6".to_owned(), 1)]);
+    assert!(endpoints(&cluster).contains(&"fd00:10:244::77:8080 true/true/false".to_owned()));
+}
+
+#[test]
 fn slices_that_somebody_deletes_or_changes_come_back() {
     let mut cluster = cluster();
     let name = slices(&cluster)[0]["metadata"]["name"].as_str().unwrap().to_owned();
