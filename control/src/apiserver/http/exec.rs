@@ -11,7 +11,7 @@
 
 use axum::body::Body;
 use axum::extract::FromRequestParts;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
@@ -197,7 +197,9 @@ async fn write_output(mut to_client: SplitSink<WebSocket, Message>, mut output: 
     }
     let ended = ended.unwrap_or_else(|_| Err(refusals::internal("the Pod's runner has gone")));
     send(&mut to_client, ERROR, status(ended).to_string().as_bytes()).await;
-    let _ = to_client.close().await;
+    // Without a code client-go takes the end of every stream for an error.
+    let frame = CloseFrame { code: close_code::NORMAL, reason: Utf8Bytes::default() };
+    let _ = to_client.send(Message::Close(Some(frame))).await;
 }
 
 /// Whether the client is still there.
