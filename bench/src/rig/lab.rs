@@ -19,6 +19,8 @@ use crate::output::progress;
 /// The Service's port, and the one that backends listen on, over UDP.
 pub(crate) const SERVICE_PORT: u16 = 9000;
 const CLIENT: &str = "client";
+/// The Service, and what its Pods are called.
+const SERVICE: &str = "sink";
 
 /// The programs that a rig runs.
 #[derive(Args, Clone, Debug)]
@@ -143,6 +145,7 @@ impl Lab {
         let service = listing
             .services
             .iter()
+            .filter(|service| service.name == SERVICE)
             .flat_map(|service| &service.cluster_ips)
             .find_map(|ip| ip.parse().ok())
             .ok_or_else(|| unexpected("the Service has no IPv4 address".to_owned()))?;
@@ -243,12 +246,12 @@ fn down(maglane: &Path) {
 
 fn manifest(backends: u32) -> String {
     let mut text = format!(
-        "{{apiVersion: v1, kind: Service, metadata: {{name: sink}}, spec: {{selector: {{app: sink}}, \
+        "{{apiVersion: v1, kind: Service, metadata: {{name: {SERVICE}}}, spec: {{selector: {{app: {SERVICE}}}, \
          ports: [{{port: {SERVICE_PORT}, protocol: UDP}}]}}}}\n---\n{}",
         pod(CLIENT, CLIENT)
     );
     for number in 1..=backends {
-        let _ = write!(text, "---\n{}", pod(&format!("sink-{number}"), "sink"));
+        let _ = write!(text, "---\n{}", pod(&format!("{SERVICE}-{number}"), SERVICE));
     }
     text
 }
@@ -288,6 +291,7 @@ struct PodListing {
 
 #[derive(Deserialize)]
 struct ServiceListing {
+    name: String,
     cluster_ips: Vec<String>,
 }
 
