@@ -4,13 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use kube::Client;
+use tokio::sync::mpsc;
 
 use super::own_node;
 use super::{AgentError, StandaloneOptions};
 use crate::apiserver::http::listeners::Listen;
+use crate::apiserver::pods::PodRequest;
 use crate::apiserver::registry;
 use crate::apiserver::server::{ApiServer, ApiServerOptions, Inside};
 use crate::controllers;
+use crate::lab::{Site, kubelet};
 
 /// Starts the API server with its controllers, on a thread of its own. `node_addresses` are those
 /// that others know this node by.
@@ -59,17 +62,31 @@ async fn beside(
     let Inside { client, pods, mut stop } = inside;
     let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
     let controllers = controllers::run(client.clone(), controllers::Settings { api }, stopped);
-    // Nobody here runs Pods, and who asks for their logs is told so.
-    drop(pods);
     tokio::select! {
         () = controllers => {}
-        () = follow_node(client, node_name, node_addresses, lab) => {}
+        () = follow_node(client, pods, node_name, node_addresses, lab) => {}
     }
 }
 
-/// Makes the Node of this machine known; a lab's kubelet does that itself.
-async fn follow_node(client: Client, name: String, addresses: Vec<IpAddr>, lab: bool) {
-    if !lab {
+/// Makes the Node of this machine known; in a lab that is the kubelet's, which also runs its Pods.
+async fn follow_node(
+    client: Client,
+    pods: mpsc::Receiver<PodRequest>,
+    name: String,
+    addresses: Vec<IpAddr>,
+    lab: bool,
+) {
+    if lab {
+        let ran = match Site::of_this_machine() {
+            Ok(site) => kubelet::run(client, site, pods).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ran {
+            tracing::error!("the lab's Pods are not run: {error}");
+        }
+    } else {
+        // Nobody here runs Pods, and who asks for their logs is told so.
+        drop(pods);
         own_node::register(client, &name, &addresses).await;
     }
     std::future::pending().await

@@ -14,10 +14,10 @@ use super::output::{Format, columns, print};
 use crate::agent::Poll;
 use crate::lab::interrupt::Interrupt;
 use crate::lab::listing::{Listing, ProcessListing};
+use crate::lab::objects::Name;
 use crate::lab::options::{LabOptions, join};
-use crate::lab::report::Report;
+use crate::lab::report::{Change, Report};
 use crate::lab::{LabError, Site, apply, down, exec, listing, up};
-use crate::model::Kind;
 
 /// What a shell reports for a process that Ctrl-C ended.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -37,12 +37,14 @@ pub(crate) enum LabCommand {
     Exec(ExecArgs),
     /// Show the node, the Pods and the Services.
     Ls(LsArgs),
-    /// Create or change Pods, Services, Endpoints and EndpointSlices.
+    /// Create or change objects, and wait until that is in force.
     Apply(FileArgs),
-    /// Delete objects.
+    /// Delete objects, and wait until they are gone.
     Delete(FileArgs),
     /// Show what a Pod's containers wrote, or with --node what the agent wrote.
     Logs(LogsArgs),
+    /// Print the path of the kubeconfig with which kubectl finds the lab.
+    Kubeconfig,
     /// Put the lab away.
     Down,
 }
@@ -143,7 +145,7 @@ pub(crate) fn run(command: LabCommand) -> anyhow::Result<ExitCode> {
     }
     let site = Site::of_this_machine()?;
     match command {
-        LabCommand::Up(args) => reporting(|interrupt, report| {
+        LabCommand::Up(args) => reporting(created, |interrupt, report| {
             let options = LabOptions {
                 workers: args.workers,
                 poll: args.poll,
@@ -154,12 +156,12 @@ pub(crate) fn run(command: LabCommand) -> anyhow::Result<ExitCode> {
             };
             up::up(&site, options, &args.files, interrupt, report)
         }),
-        LabCommand::Apply(args) => {
-            reporting(|interrupt, report| apply::apply(&site, &args.files, interrupt, report))
-        }
-        LabCommand::Delete(args) => {
-            reporting(|interrupt, report| apply::delete(&site, &args.files, interrupt, report))
-        }
+        LabCommand::Apply(args) => reporting(created, |interrupt, report| {
+            apply::apply(&site, &args.files, interrupt, report)
+        }),
+        LabCommand::Delete(args) => reporting(deleted, |interrupt, report| {
+            apply::delete(&site, &args.files, interrupt, report)
+        }),
         LabCommand::Exec(args) => {
             let pod = args.pod.as_deref().map(|pod| (args.namespace.as_str(), pod));
             match exec::exec(&site, pod, &args.command) {
@@ -176,9 +178,16 @@ pub(crate) fn run(command: LabCommand) -> anyhow::Result<ExitCode> {
             print_logs(&exec::logs(&site, pod, args.container.as_deref())?)
         }
         LabCommand::Ls(args) => {
-            print(args.output, &listing::list(&site)?, tables)?;
+            let listing = listing::list(&site)?;
+            print(args.output, &listing, tables)?;
+            if listing.silent {
+                say(
+                    "the lab's API does not answer: Services, and Pods not made yet, are not shown",
+                );
+            }
             Ok(ExitCode::SUCCESS)
         }
+        LabCommand::Kubeconfig => print_line(&exec::kubeconfig(&site)?.display().to_string()),
         LabCommand::Down => {
             // Once begun it is finished, also when the shell it was typed into is in the lab.
             let _deaf = Interrupt::watch();
@@ -191,6 +200,7 @@ pub(crate) fn run(command: LabCommand) -> anyhow::Result<ExitCode> {
 
 /// Runs a command that can be interrupted, and prints its report whatever becomes of it.
 fn reporting(
+    line: fn(&Name, Change) -> String,
     work: impl FnOnce(&Interrupt, &mut Report) -> Result<(), LabError>,
 ) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::watch();
@@ -198,9 +208,8 @@ fn reporting(
     let result = work(&interrupt, &mut report);
     let mut out = std::io::stdout().lock();
     if result.is_ok() {
-        for (id, change) in &report.changes {
-            writeln!(out, "{}/{} {}", resource(id.kind), id.key.name, change.as_str())
-                .context("cannot write to standard output")?;
+        for (name, change) in &report.changes {
+            writeln!(out, "{}", line(name, *change)).context("cannot write to standard output")?;
         }
     }
     for warning in &report.warnings {
@@ -217,14 +226,19 @@ fn reporting(
     }
 }
 
-/// As kubectl prints it before a name.
-fn resource(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Service => "service",
-        Kind::EndpointSlice => "endpointslice.discovery.k8s.io",
-        Kind::Endpoints => "endpoints",
-        Kind::Pod => "pod",
-    }
+/// As `kubectl apply` prints it.
+fn created(name: &Name, change: Change) -> String {
+    format!("{} {}", name.short(), change.as_str())
+}
+
+/// As `kubectl delete` prints it.
+fn deleted(name: &Name, change: Change) -> String {
+    format!("{} {:?} {}", name.kind(), name.name, change.as_str())
+}
+
+fn print_line(line: &str) -> anyhow::Result<ExitCode> {
+    writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn say(line: &str) {

@@ -1,15 +1,18 @@
 //! The lab's agent: started inside the node, told over its socket to look again.
 
 use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
 use super::interrupt::Interrupt;
-use super::options::{LabOptions, join};
-use super::state::Process;
+use super::node::NODE_NAME;
+use super::options::join;
+use super::state::{Process, State};
 use super::{LabError, Result, Site};
 use crate::admin::Client;
 use crate::net::{namespace, processes};
@@ -19,25 +22,46 @@ const POLL: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it gets to take down what it set up, before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
+/// Puts the socket where sd_listen_fds(3) says, and becomes the agent, whose number must be told.
+const PASS_SOCKET: &str = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1; export LISTEN_PID LISTEN_FDS; exec "$0" "$@""#;
 /// How much of its log is shown when it ends.
 const TAIL_LINES: usize = 15;
 
-/// Starts the agent inside the node's namespace; it outlives this command.
-pub(super) fn start(site: &Site, options: &LabOptions) -> Result<Child> {
+/// Starts the agent; returns once it serves, with what it finds wrong.
+pub(super) fn start_and_wait(
+    site: &Site,
+    state: &mut State,
+    interrupt: &Interrupt,
+) -> Result<Vec<String>> {
+    let mut child = start(site, state)?;
+    state.agent = Process::of(child.id());
+    state.save(site)?;
+    wait_until_serves(site, &mut child, interrupt)
+}
+
+/// Starts the agent inside the node's namespace; it outlives this command. Its API's socket is made
+/// here, on the machine's own loopback, and passed on as systemd does it (sd_listen_fds(3)).
+fn start(site: &Site, state: &State) -> Result<Child> {
+    let options = &state.options;
     let log = File::create(site.agent_log())
         .and_then(|file| Ok((file.try_clone()?, file)))
         .map_err(LabError::io("create", site.agent_log()))?;
-    let mut command = Command::new(site.agent_program());
+    let port = state.api_port;
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .map_err(|cause| LabError::Port { port, cause })?;
+    let mut command = Command::new("/bin/sh");
     command
-        .arg("agent")
-        .arg("--manifests")
-        .arg(site.objects())
+        .args(["-c", PASS_SOCKET])
+        .arg(site.agent_program())
+        .args(["agent", "--standalone", "--lab", "--node-name", NODE_NAME])
+        .arg("--data-dir")
+        .arg(site.api())
         .arg("--socket")
         .arg(site.agent_socket())
         .args(["--service-cidr", &join(&options.service_cidrs)])
         .args(["--workers", &options.workers.to_string()])
         .args(["--poll", options.poll.as_str()])
-        .stdin(Stdio::null())
+        .stdin(OwnedFd::from(socket))
         .stdout(log.0)
         .stderr(log.1)
         .current_dir("/")
@@ -52,11 +76,7 @@ pub(super) fn start(site: &Site, options: &LabOptions) -> Result<Child> {
 
 /// Waits until the agent serves and has what lies in its directory in force.
 /// Returns what it finds wrong with that.
-pub(super) fn wait_until_serves(
-    site: &Site,
-    agent: &mut Child,
-    interrupt: &Interrupt,
-) -> Result<Vec<String>> {
+fn wait_until_serves(site: &Site, agent: &mut Child, interrupt: &Interrupt) -> Result<Vec<String>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let refused = match sync(site, interrupt) {

@@ -1,4 +1,4 @@
-//! Addresses of a lab: given once, they stay for its life, also when their owner is deleted and
+//! Addresses of Pods: given once, they stay for its life, also when their owner is deleted and
 //! comes back.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::apiserver::service_ips::range::{address, static_band, usable};
+use crate::apiserver::service_ips::range::{address, usable};
 
 type ByOwner = BTreeMap<String, Vec<IpAddr>>;
 
@@ -17,19 +17,9 @@ type ByOwner = BTreeMap<String, Vec<IpAddr>>;
 pub(crate) struct Allocation {
     held: ByOwner,
     owners: HashMap<IpAddr, String>,
-    /// Below this, from the band's start, nothing is free: ten thousand Services are found an
-    /// address each in one walk. Only a hint, and not remembered.
+    /// Where the next free one is looked for: ten thousand Pods are found an address each in one
+    /// walk. Not remembered.
     searched: HashMap<IpNet, u128>,
-}
-
-/// Where free addresses are looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Band {
-    /// From the first address on.
-    Whole,
-    /// From above the band that Kubernetes keeps for addresses that people choose (KEP-3070), so
-    /// that a hand-written `10.96.0.10` meets nobody; from that band only when the rest is full.
-    AboveStatic,
 }
 
 impl Allocation {
@@ -75,19 +65,25 @@ impl Allocation {
         &mut self,
         owner: &str,
         cidr: IpNet,
-        band: Band,
         live: &HashSet<String>,
     ) -> Option<IpAddr> {
         if let Some(address) = self.of_family(owner, cidr.addr().is_ipv4()) {
             return Some(address);
         }
-        let address = self.free(cidr, band).or_else(|| {
+        let address = self.free(cidr).or_else(|| {
             let gone = self.held.iter().filter(|(holder, _)| !live.contains(*holder));
             gone.flat_map(|(_, held)| held).copied().find(|address| cidr.contains(address))
         })?;
         self.release(address);
         self.give(owner, address);
         Some(address)
+    }
+
+    /// Takes all addresses from an owner that will not come back.
+    pub(crate) fn forget(&mut self, owner: &str) {
+        for address in self.held.remove(owner).unwrap_or_default() {
+            self.owners.remove(&address);
+        }
     }
 
     fn give(&mut self, owner: &str, address: IpAddr) {
@@ -103,21 +99,16 @@ impl Allocation {
                 self.held.remove(&owner);
             }
         }
-        // What was passed over may be free now.
-        self.searched.clear();
     }
 
-    /// The first free address, in the order that `band` says.
-    fn free(&mut self, cidr: IpNet, band: Band) -> Option<IpAddr> {
+    /// The first free address behind the one that was found last: one that was given back is not
+    /// given away before all others were, since connections of its old owner may be alive.
+    fn free(&mut self, cidr: IpNet) -> Option<IpAddr> {
         let (first, last) = usable(cidr)?;
-        let start = match band {
-            Band::Whole => first,
-            Band::AboveStatic => first + static_band(last - first + 1),
-        };
-        let from = self.searched.get(&cidr).copied().unwrap_or(start);
-        let mut candidates = (from..=last).chain(first..start);
+        let from = self.searched.get(&cidr).copied().unwrap_or(first);
+        let mut candidates = (from..=last).chain(first..from);
         let found = candidates.find(|bits| !self.owners.contains_key(&address(cidr, *bits)))?;
-        self.searched.insert(cidr, if found < start { last.saturating_add(1) } else { found });
+        self.searched.insert(cidr, if found == last { first } else { found + 1 });
         Some(address(cidr, found))
     }
 }
@@ -156,14 +147,14 @@ mod tests {
         let mut all = Allocation::default();
         let everybody = live(&["a", "b"]);
         let pods = cidr("10.244.0.0/24");
-        let first = all.assign("a", pods, Band::Whole, &everybody).unwrap();
-        let second = all.assign("b", pods, Band::Whole, &everybody).unwrap();
+        let first = all.assign("a", pods, &everybody).unwrap();
+        let second = all.assign("b", pods, &everybody).unwrap();
         assert_eq!([first.to_string(), second.to_string()], ["10.244.0.1", "10.244.0.2"]);
-        assert_eq!(all.assign("a", pods, Band::Whole, &everybody), Some(first));
+        assert_eq!(all.assign("a", pods, &everybody), Some(first));
         // Deleted, and somebody new comes meanwhile.
         let others = live(&["b", "c"]);
-        assert_eq!(all.assign("c", pods, Band::Whole, &others).unwrap().to_string(), "10.244.0.3");
-        assert_eq!(all.assign("a", pods, Band::Whole, &everybody), Some(first));
+        assert_eq!(all.assign("c", pods, &others).unwrap().to_string(), "10.244.0.3");
+        assert_eq!(all.assign("a", pods, &everybody), Some(first));
     }
 
     #[test]
@@ -171,29 +162,16 @@ mod tests {
         let mut all = Allocation::default();
         let pods = cidr("10.0.0.0/30");
         let both = live(&["a", "b"]);
-        let first = all.assign("a", pods, Band::Whole, &both);
-        all.assign("b", pods, Band::Whole, &both).unwrap();
-        assert_eq!(all.assign("c", pods, Band::Whole, &live(&["a", "b", "c"])), None);
-        assert_eq!(all.assign("c", pods, Band::Whole, &live(&["b", "c"])), first);
-    }
-
-    #[test]
-    fn services_come_from_above_the_static_band() {
-        let mut all = Allocation::default();
-        let none = HashSet::new();
-        let wide = all.assign("a", cidr("10.96.0.0/16"), Band::AboveStatic, &none).unwrap();
-        assert_eq!(wide.to_string(), "10.96.1.1");
-        let six = all.assign("a", cidr("fd00:10:96::/112"), Band::AboveStatic, &none).unwrap();
-        assert_eq!(six.to_string(), "fd00:10:96::101");
-        let small = all.assign("b", cidr("10.1.0.0/30"), Band::AboveStatic, &none).unwrap();
-        assert_eq!(small.to_string(), "10.1.0.1");
-        assert_eq!(all.of("a"), [wide, six]);
+        let first = all.assign("a", pods, &both);
+        all.assign("b", pods, &both).unwrap();
+        assert_eq!(all.assign("c", pods, &live(&["a", "b", "c"])), None);
+        assert_eq!(all.assign("c", pods, &live(&["b", "c"])), first);
     }
 
     #[test]
     fn a_claim_takes_from_the_gone_and_not_from_the_living() {
         let mut all = Allocation::default();
-        let ip: IpAddr = "10.96.0.10".parse().unwrap();
+        let ip: IpAddr = "10.244.0.10".parse().unwrap();
         all.claim("a", ip, &live(&["a"])).unwrap();
         assert_eq!(all.claim("b", ip, &live(&["a", "b"])), Err("a".to_owned()));
         all.claim("b", ip, &live(&["b"])).unwrap();
@@ -202,24 +180,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_back_is_given_away_last() {
+        let mut all = Allocation::default();
+        let pods = cidr("10.0.0.0/29");
+        let everybody = live(&["a", "b", "c"]);
+        let first = all.assign("a", pods, &everybody);
+        all.forget("a");
+        assert!(all.of("a").is_empty());
+        let rest: Vec<_> =
+            (0..5).map(|number| all.assign(&format!("b{number}"), pods, &everybody)).collect();
+        assert!(!rest.contains(&first), "{rest:?}");
+        assert_eq!(all.assign("c", pods, &everybody), first);
+    }
+
+    #[test]
     fn what_is_written_is_read_back() {
         let mut all = Allocation::default();
         let everybody = live(&["a", "b"]);
-        all.assign("a", cidr("10.0.0.0/30"), Band::Whole, &everybody);
+        all.assign("a", cidr("10.0.0.0/30"), &everybody);
         let text = serde_json::to_string(&all).unwrap();
         assert_eq!(text, r#"{"a":["10.0.0.1"]}"#);
         let mut back: Allocation = serde_json::from_str(&text).unwrap();
-        let next = back.assign("b", cidr("10.0.0.0/30"), Band::Whole, &everybody).unwrap();
+        let next = back.assign("b", cidr("10.0.0.0/30"), &everybody).unwrap();
         assert_eq!(next.to_string(), "10.0.0.2");
     }
 
     #[test]
-    fn ten_thousand_services_get_an_address_each() {
+    fn ten_thousand_pods_get_an_address_each() {
         let mut all = Allocation::default();
         let names: HashSet<String> = (0..10_000).map(|number| format!("s{number}")).collect();
         let given: HashSet<IpAddr> = names
             .iter()
-            .filter_map(|name| all.assign(name, cidr("10.96.0.0/16"), Band::AboveStatic, &names))
+            .filter_map(|name| all.assign(name, cidr("10.244.0.0/16"), &names))
             .collect();
         assert_eq!(given.len(), 10_000);
     }
@@ -228,7 +220,7 @@ mod tests {
     fn the_smallest_cidrs_are_whole() {
         let none = HashSet::new();
         for (text, expected) in [("10.0.0.7/32", "10.0.0.7"), ("fd00::7/128", "fd00::7")] {
-            let found = Allocation::default().assign("a", cidr(text), Band::Whole, &none);
+            let found = Allocation::default().assign("a", cidr(text), &none);
             assert_eq!(found.unwrap().to_string(), expected);
         }
     }

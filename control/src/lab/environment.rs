@@ -1,6 +1,33 @@
 //! What a container's process finds in its environment, and `$(VAR)` in its command.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{Container, EnvVarSource, ObjectFieldSelector, Pod, Service};
+
+/// What a container's environment is made of beside its Pod.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ingredients {
+    /// The Services of its namespace.
+    pub(super) services: Vec<Service>,
+    /// Content of ConfigMaps, by name.
+    pub(super) config_maps: BTreeMap<String, BTreeMap<String, String>>,
+    /// Content of Secrets, by name.
+    pub(super) secrets: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// Names of the ConfigMaps and of the Secrets that a container's environment asks for.
+pub(super) fn references(container: &Container) -> (Vec<String>, Vec<String>) {
+    let (mut config_maps, mut secrets) = (Vec::new(), Vec::new());
+    for source in container.env.iter().flatten().filter_map(|one| one.value_from.as_ref()) {
+        config_maps.extend(source.config_map_key_ref.iter().map(|of| of.name.clone()));
+        secrets.extend(source.secret_key_ref.iter().map(|of| of.name.clone()));
+    }
+    for source in container.env_from.iter().flatten() {
+        config_maps.extend(source.config_map_ref.iter().map(|of| of.name.clone()));
+        secrets.extend(source.secret_ref.iter().map(|of| of.name.clone()));
+    }
+    (config_maps, secrets)
+}
 
 /// Variables in the order they were defined; a later one of the same name wins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,7 +41,7 @@ impl Environment {
     pub(super) fn of(
         pod: &Pod,
         container: &Container,
-        services: &[&Service],
+        ingredients: &Ingredients,
     ) -> Result<Self, String> {
         let mut environment = Self::default();
         for name in ["PATH", "HOME", "LANG"] {
@@ -25,14 +52,15 @@ impl Environment {
         environment.set("HOSTNAME".to_owned(), pod.metadata.name.clone().unwrap_or_default());
         let spec = pod.spec.as_ref();
         if spec.and_then(|spec| spec.enable_service_links).unwrap_or(true) {
-            for service in services {
+            for service in &ingredients.services {
                 environment.add_service(service);
             }
         }
+        environment.add_all_of(container, ingredients)?;
         for variable in container.env.iter().flatten() {
             let value = match &variable.value_from {
                 None => Some(environment.expand(variable.value.as_deref().unwrap_or_default())),
-                Some(source) => from_source(pod, source)
+                Some(source) => from_source(pod, source, ingredients)
                     .map_err(|reason| format!("env {}: {reason}", variable.name))?,
             };
             if let Some(value) = value {
@@ -81,6 +109,37 @@ impl Environment {
         expanded
     }
 
+    /// `envFrom`: every entry of a ConfigMap or a Secret.
+    fn add_all_of(
+        &mut self,
+        container: &Container,
+        ingredients: &Ingredients,
+    ) -> Result<(), String> {
+        for source in container.env_from.iter().flatten() {
+            let prefix = source.prefix.as_deref().unwrap_or_default();
+            let config_map = source
+                .config_map_ref
+                .iter()
+                .map(|of| (&ingredients.config_maps, "configmap", of.name.as_str(), of.optional));
+            let secret = source
+                .secret_ref
+                .iter()
+                .map(|of| (&ingredients.secrets, "secret", of.name.as_str(), of.optional));
+            for (all, kind, name, optional) in config_map.chain(secret) {
+                match all.get(name) {
+                    Some(entries) => {
+                        for (key, value) in entries {
+                            self.set(format!("{prefix}{key}"), value.clone());
+                        }
+                    }
+                    None if optional == Some(true) => {}
+                    None => return Err(format!("{kind} {name:?} not found")),
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn set(&mut self, name: String, value: String) {
         self.0.push((name, value));
     }
@@ -118,18 +177,34 @@ impl Environment {
     }
 }
 
-/// `None` for an optional reference to something a lab does not have.
-fn from_source(pod: &Pod, source: &EnvVarSource) -> Result<Option<String>, String> {
+/// `None` for an optional reference to what is not there.
+fn from_source(
+    pod: &Pod,
+    source: &EnvVarSource,
+    ingredients: &Ingredients,
+) -> Result<Option<String>, String> {
     if let Some(field) = &source.field_ref {
         return from_field(pod, field).map(Some);
     }
-    let optional = source.config_map_key_ref.as_ref().and_then(|reference| reference.optional)
-        == Some(true)
-        || source.secret_key_ref.as_ref().and_then(|reference| reference.optional) == Some(true);
-    if optional {
-        return Ok(None);
+    let (all, kind, name, key, optional) = if let Some(of) = &source.config_map_key_ref {
+        (&ingredients.config_maps, "ConfigMap", &of.name, &of.key, of.optional)
+    } else if let Some(of) = &source.secret_key_ref {
+        (&ingredients.secrets, "Secret", &of.name, &of.key, of.optional)
+    } else {
+        return Err(
+            "valueFrom: a lab has only fieldRef, configMapKeyRef and secretKeyRef".to_owned()
+        );
+    };
+    let entries = all.get(name);
+    match entries.and_then(|entries| entries.get(key)) {
+        Some(value) => Ok(Some(value.clone())),
+        None if optional == Some(true) => Ok(None),
+        None if entries.is_none() => Err(format!("{} {name:?} not found", kind.to_lowercase())),
+        None => {
+            let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+            Err(format!("couldn't find key {key} in {kind} {namespace}/{name}"))
+        }
     }
-    Err("valueFrom: a lab has only fieldRef".to_owned())
 }
 
 fn from_field(pod: &Pod, field: &ObjectFieldSelector) -> Result<String, String> {
@@ -138,7 +213,7 @@ fn from_field(pod: &Pod, field: &ObjectFieldSelector) -> Result<String, String> 
     let spec = pod.spec.as_ref();
     let text = |value: Option<&String>| value.cloned().unwrap_or_default();
     let path = field.field_path.as_str();
-    let keyed = |all: &Option<std::collections::BTreeMap<String, String>>, prefix: &str| {
+    let keyed = |all: &Option<BTreeMap<String, String>>, prefix: &str| {
         let key = path.strip_prefix(prefix)?.strip_suffix("']")?;
         Some(all.as_ref().and_then(|all| all.get(key)).cloned().unwrap_or_default())
     };
@@ -178,7 +253,11 @@ mod tests {
         )
         .unwrap();
         let container = pod.spec.as_ref().unwrap().containers[0].clone();
-        Environment::of(&pod, &container, &[&service]).unwrap()
+        let entries = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
+        let config_maps = BTreeMap::from([("m".to_owned(), entries)]);
+        let ingredients =
+            Ingredients { services: vec![service], config_maps, ..Ingredients::default() };
+        Environment::of(&pod, &container, &ingredients).unwrap()
     }
 
     #[test]
@@ -204,6 +283,28 @@ mod tests {
         ] {
             assert_eq!(environment.expand(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn config_maps_are_read_whole_and_by_key() {
+        let environment = environment(
+            "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: a,
+              envFrom: [{prefix: P_, configMapRef: {name: m}}, {secretRef: {name: s, optional: true}}],
+              env: [{name: K, valueFrom: {configMapKeyRef: {name: m, key: k}}},
+              {name: L, valueFrom: {configMapKeyRef: {name: m, key: l, optional: true}}}]}]}}",
+        );
+        assert_eq!((environment.get("P_k"), environment.get("K")), (Some("v"), Some("v")));
+        assert_eq!(environment.get("L"), None);
+        let text = "{metadata: {namespace: n}, spec: {containers: [{name: a,
+                     env: [{name: K, valueFrom: {configMapKeyRef: {name: m, key: k}}}]}]}}";
+        let pod: Pod = serde_yaml_ng::from_str(text).unwrap();
+        let container = &pod.spec.as_ref().unwrap().containers[0];
+        let mut ingredients = Ingredients::default();
+        let of = |ingredients: &Ingredients| Environment::of(&pod, container, ingredients);
+        assert_eq!(of(&ingredients).unwrap_err(), "env K: configmap \"m\" not found");
+        ingredients.config_maps.insert("m".to_owned(), BTreeMap::new());
+        let missing = "env K: couldn't find key k in ConfigMap n/m";
+        assert_eq!(of(&ingredients).unwrap_err(), missing);
     }
 
     #[test]

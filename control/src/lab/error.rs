@@ -100,6 +100,17 @@ pub(crate) enum LabError {
         /// The parser's answer.
         cause: serde_json::Error,
     },
+    /// The API does not answer, or not as it should.
+    #[error("the lab's API: {}", api_error(.0))]
+    Api(Box<kube::Error>),
+    /// No port can be listened on.
+    #[error("cannot listen on 127.0.0.1:{port}, where this lab's API is: {cause}")]
+    Port {
+        /// The port.
+        port: u16,
+        /// The system's answer.
+        cause: io::Error,
+    },
     /// The kernel's network refused something.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -113,6 +124,28 @@ impl LabError {
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |cause| Self::Io { operation, path, cause }
+    }
+}
+
+impl From<kube::Error> for LabError {
+    fn from(error: kube::Error) -> Self {
+        Self::Api(Box::new(error))
+    }
+}
+
+/// A refusal in the API's words, anything else in the client's.
+fn api_error(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => {
+            let mut text = other.to_string();
+            let mut cause = std::error::Error::source(other);
+            while let Some(error) = cause {
+                text = format!("{text}: {error}");
+                cause = error.source();
+            }
+            text
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::state::{PodState, State};
+use super::kubelet::record::PodRecord;
+use super::state::State;
 use super::{LabError, Result, Site};
 use crate::net::namespace;
 
@@ -17,12 +18,12 @@ pub(crate) fn exec(
     pod: Option<(&str, &str)>,
     command: &[OsString],
 ) -> Result<Infallible> {
-    let state = State::load(site)?;
+    State::load(site)?;
     let (name, hostname) = match pod {
         None => (site.node_namespace(), super::node::NODE_NAME),
         Some((kubernetes_namespace, name)) => {
-            let found = find(&state, kubernetes_namespace, name)?;
-            (found.network_namespace.clone(), name)
+            let found = find(site, kubernetes_namespace, name)?;
+            (found.sandbox.map(|sandbox| sandbox.network_namespace).unwrap_or_default(), name)
         }
     };
     let Some((program, arguments)) = command.split_first() else {
@@ -42,24 +43,35 @@ pub(crate) fn logs(
     pod: Option<(&str, &str)>,
     container: Option<&str>,
 ) -> Result<Vec<PathBuf>> {
-    let state = State::load(site)?;
+    State::load(site)?;
     let Some((kubernetes_namespace, name)) = pod else { return Ok(vec![site.agent_log()]) };
-    let containers = &find(&state, kubernetes_namespace, name)?.containers;
+    let record = find(site, kubernetes_namespace, name)?;
     let wanted = |other: &str| container.is_none_or(|container| container == other);
     if let Some(container) = container
-        && !containers.iter().any(|one| one.name == container)
+        && !record.containers.iter().any(|one| one.name == container)
     {
-        let known = containers.iter().map(|one| one.name.clone()).collect();
+        let known = record.containers.iter().map(|one| one.name.clone()).collect();
         return Err(LabError::UnknownContainer { wanted: container.to_owned(), known });
     }
-    let logs = containers.iter().filter(|one| one.process.is_some() && wanted(&one.name));
-    Ok(logs.map(|one| one.log.clone()).collect())
+    let wanted = record.containers.iter().filter(|one| wanted(&one.name));
+    let logs = wanted.map(|one| record.log(site, one, one.restarts));
+    Ok(logs.filter(|log| log.exists()).collect())
 }
 
-fn find<'s>(state: &'s State, kubernetes_namespace: &str, name: &str) -> Result<&'s PodState> {
+/// The file with which kubectl finds the lab's API.
+pub(crate) fn kubeconfig(site: &Site) -> Result<PathBuf> {
+    State::load(site)?;
+    Ok(site.kubeconfig())
+}
+
+/// The Pod that has a network; of several of one name, while one goes, the newest.
+fn find(site: &Site, kubernetes_namespace: &str, name: &str) -> Result<PodRecord> {
     let wanted = format!("{kubernetes_namespace}/{name}");
-    state.pods.get(&wanted).ok_or_else(|| {
-        let known = state.pods.keys().cloned().collect();
+    let records: Vec<PodRecord> =
+        PodRecord::load_all(site)?.into_iter().filter(|record| record.sandbox.is_some()).collect();
+    let found = records.iter().filter(|record| record.key() == wanted);
+    found.max_by_key(|record| record.start_time).cloned().ok_or_else(|| {
+        let known = records.iter().map(PodRecord::key).collect();
         LabError::UnknownPod { wanted, known }
     })
 }

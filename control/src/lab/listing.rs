@@ -2,12 +2,16 @@
 
 use std::net::IpAddr;
 
+use k8s_openapi::api::core::v1::{Pod, Service};
 use serde::Serialize;
 
-use super::manifests::load_stored;
+use super::api::{Api, block_on};
+use super::interrupt::Interrupt;
+use super::kubelet::record::{PodRecord, RunState};
 use super::state::{Process, State};
-use super::{Result, Site};
-use crate::model::{Object, ObjectKey, is_headless};
+use super::{LabError, Result, Site};
+use crate::apiserver::kinds;
+use crate::model::is_headless;
 
 /// Everything that `lab ls` knows.
 #[derive(Debug, Serialize)]
@@ -18,6 +22,9 @@ pub(crate) struct Listing {
     pub(crate) pods: Vec<PodListing>,
     /// The Services, by namespace and name.
     pub(crate) services: Vec<ServiceListing>,
+    /// Nobody could be asked: there may be more Pods, and Services.
+    #[serde(skip)]
+    pub(crate) silent: bool,
 }
 
 /// The node.
@@ -74,64 +81,117 @@ pub(crate) struct ServiceListing {
     pub(crate) ports: Vec<String>,
 }
 
-/// Lists the lab that is up.
+/// Lists the lab that is up. Without an agent nobody knows its Services, and of its Pods only those
+/// that have been made.
 pub(crate) fn list(site: &Site) -> Result<Listing> {
     let state = State::load(site)?;
-    let services = load_stored(site)
-        .into_iter()
-        .filter_map(|(id, object)| match object {
-            Object::Service(service) => Some(list_service(id.key, &service)),
-            _ => None,
-        })
-        .collect();
-    let pods = state
-        .pods
-        .iter()
-        .map(|(path, pod)| {
-            let (namespace, name) = path.split_once('/').unwrap_or(("", path));
-            PodListing {
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-                addresses: pod.addresses.clone(),
-                network_namespace: pod.network_namespace.clone(),
-                interface: pod.interface.clone(),
-                processes: pod
-                    .containers
-                    .iter()
-                    .map(|one| list_process(&one.name, one.has_command, one.process))
-                    .collect(),
-            }
-        })
-        .collect();
+    let records = PodRecord::load_all(site)?;
+    let runs = state.agent.is_some_and(Process::runs);
+    let asked = if runs { ask(site) } else { Ok(Known::default()) };
+    let (silent, Known { services, pods: known }) = match asked {
+        Ok(found) => (!runs, found),
+        // It is on its way, up or down.
+        Err(LabError::Api(_)) => (true, Known::default()),
+        Err(error) => return Err(error),
+    };
+    let mut pods: Vec<PodListing> = records.iter().map(list_pod).collect();
+    let unmade = known.into_iter().filter(|(uid, _)| !records.iter().any(|one| one.uid == *uid));
+    pods.extend(unmade.map(|(_, pod)| pod));
+    pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     let node = NodeListing {
         network_namespace: site.node_namespace(),
         addresses: state.options.node_ips.clone(),
-        agent: list_process("agent", true, state.agent),
+        agent: list_process("agent", true, state.agent, false),
     };
-    Ok(Listing { node, pods, services })
+    Ok(Listing { node, pods, services, silent })
 }
 
-fn list_process(name: &str, has_command: bool, process: Option<Process>) -> ProcessListing {
+/// What the API says there is.
+#[derive(Default)]
+struct Known {
+    services: Vec<ServiceListing>,
+    /// As if nothing of them stood, by `metadata.uid`.
+    pods: Vec<(String, PodListing)>,
+}
+
+fn ask(site: &Site) -> Result<Known> {
+    block_on(&Interrupt::default(), async {
+        let api = Api::of(site).await?;
+        let list = async |plural| match kinds::by_plural("", "v1", plural) {
+            Some(kind) => api.list(kind, "").await,
+            None => Ok(Vec::new()),
+        };
+        let services = list("services").await?.into_iter();
+        let services = services.filter_map(|value| serde_json::from_value(value).ok());
+        let pods = list("pods").await?.into_iter();
+        let pods = pods.filter_map(|value| serde_json::from_value::<Pod>(value).ok());
+        let services = services.map(|service| list_service(&service)).collect();
+        Ok(Known { services, pods: pods.map(unmade).collect() })
+    })
+}
+
+/// A Pod of which nothing stands.
+fn unmade(pod: Pod) -> (String, PodListing) {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let processes = containers.map(|container| {
+        let has_command = container.command.as_ref().is_some_and(|words| !words.is_empty());
+        list_process(&container.name, has_command, None, false)
+    });
+    let listing = PodListing {
+        processes: processes.collect(),
+        namespace: pod.metadata.namespace.unwrap_or_default(),
+        name: pod.metadata.name.unwrap_or_default(),
+        addresses: Vec::new(),
+        network_namespace: String::new(),
+        interface: None,
+    };
+    (pod.metadata.uid.unwrap_or_default(), listing)
+}
+
+fn list_pod(record: &PodRecord) -> PodListing {
+    let sandbox = record.sandbox.clone();
+    let containers = record.containers.iter();
+    let processes = containers.map(|one| {
+        let has_run = !matches!(one.state, RunState::Waiting { .. }) || one.last.is_some();
+        list_process(&one.name, one.has_command, one.process(), has_run)
+    });
+    PodListing {
+        namespace: record.namespace.clone(),
+        name: record.name.clone(),
+        processes: processes.collect(),
+        addresses: sandbox.iter().flat_map(|sandbox| sandbox.addresses.clone()).collect(),
+        network_namespace: sandbox
+            .as_ref()
+            .map(|sandbox| sandbox.network_namespace.clone())
+            .unwrap_or_default(),
+        interface: sandbox.and_then(|sandbox| sandbox.interface),
+    }
+}
+
+fn list_process(
+    name: &str,
+    has_command: bool,
+    process: Option<Process>,
+    has_run: bool,
+) -> ProcessListing {
     let running = process.filter(|process| process.runs());
     let state = match (has_command, process, running) {
         (false, ..) => "no command",
-        (true, None, _) => "not started",
+        (true, _, Some(_)) => "running",
         (true, Some(_), None) => "exited",
-        (true, Some(_), Some(_)) => "running",
+        (true, None, None) if has_run => "exited",
+        (true, None, None) => "not started",
     };
     ProcessListing { name: name.to_owned(), state, pid: running.map(|one| one.pid().as_raw()) }
 }
 
-fn list_service(
-    ObjectKey { namespace, name }: ObjectKey,
-    service: &k8s_openapi::api::core::v1::Service,
-) -> ServiceListing {
+fn list_service(service: &Service) -> ServiceListing {
     let spec = service.spec.clone().unwrap_or_default();
     let headless = is_headless(&spec);
     let kind = spec.type_.unwrap_or_else(|| "ClusterIP".to_owned());
     ServiceListing {
-        namespace: namespace.to_string(),
-        name: name.to_string(),
+        namespace: service.metadata.namespace.clone().unwrap_or_default(),
+        name: service.metadata.name.clone().unwrap_or_default(),
         r#type: if headless { "Headless".to_owned() } else { kind },
         cluster_ips: if headless { Vec::new() } else { spec.cluster_ips.unwrap_or_default() },
         ports: spec

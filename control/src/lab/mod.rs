@@ -11,32 +11,42 @@
 //!
 //! Not containers: a Pod's `command` runs as a process of this machine in the Pod's network
 //! namespace, with the machine's files; images are ignored. Nothing in the machine's own network
-//! namespace changes.
+//! namespace changes, but that the lab's Kubernetes API listens on its loopback.
 //!
-//! The state directory holds what later commands need; what is *there* (namespaces by their
-//! prefix) is what `down` believes, so a lab that was killed half way up can be put away.
+//! | module | what |
+//! |---|---|
+//! | [`up`], [`down`], [`apply`], [`exec`], [`listing`] | the commands |
+//! | [`objects`], [`merge`], [`api`] | what is applied: manifests, what becomes of them, who is told |
+//! | [`settle`], [`standing`] | waiting until that is in force |
+//! | [`kubelet`] | in the agent's process: has Pods of the API run |
+//! | [`node`], [`pod`], [`addresses`], [`environment`] | what a node and a Pod are made of |
+//!
+//! The commands talk to the API as any client does, so what they make and what kubectl makes is the
+//! same. The directory holds what later commands need; what is *there* (namespaces by their prefix)
+//! is what `down` believes, so a lab that was killed half way up can be put away.
 
-pub(crate) mod addresses;
-mod admission;
+mod addresses;
 mod agent;
 mod allocation;
+mod api;
 pub(crate) mod apply;
-mod change;
-mod containers;
 pub(crate) mod down;
 mod environment;
 mod error;
 pub(crate) mod exec;
 pub(crate) mod interrupt;
-mod listening;
+pub(crate) mod kubelet;
 pub(crate) mod listing;
 mod lock;
-mod manifests;
+mod merge;
 mod node;
+pub(crate) mod objects;
 pub(crate) mod options;
 mod pod;
 pub(crate) mod report;
+mod settle;
 mod site;
+mod standing;
 mod state;
 pub(crate) mod up;
 

@@ -1,6 +1,7 @@
 //! What a command has to tell: what changed, what could not be done, and what to know.
 
-use crate::model::{ObjectId, Problem};
+use super::objects::Name;
+use crate::model::Problem;
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl Change {
 #[derive(Debug)]
 pub(crate) struct Report {
     /// In the order in which it was done.
-    pub(crate) changes: Vec<(ObjectId, Change)>,
+    pub(crate) changes: Vec<(Name, Change)>,
     /// Any of them makes the command's exit code 1.
     pub(crate) problems: Vec<Problem>,
     /// Not wrong, but worth a line.

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::{LabError, Result};
-use crate::model::{ObjectId, ObjectKey};
 
 /// The place of one lab on this machine.
 #[derive(Debug, Clone)]
@@ -55,20 +54,28 @@ impl Site {
     }
 
     /// A Pod's namespace.
-    pub(crate) fn pod_namespace(&self, pod: &ObjectKey) -> String {
-        format!("{}{}-{}", self.prefix, pod.namespace, pod.name)
+    pub(crate) fn pod_namespace(&self, namespace: &str, name: &str) -> String {
+        format!("{}{namespace}-{name}", self.prefix)
     }
 
-    /// The objects as the agent reads them, one file each.
-    pub(crate) fn objects(&self) -> PathBuf {
-        self.directory.join("objects")
+    /// What the API keeps: objects, certificates, its kubeconfig.
+    pub(crate) fn api(&self) -> PathBuf {
+        self.directory.join("api")
     }
 
-    /// The file of one of them. Kubernetes names hold no underscore, so no two share one.
-    pub(crate) fn object(&self, id: &ObjectId) -> PathBuf {
-        let ObjectKey { namespace, name } = &id.key;
-        let file = format!("{}_{namespace}_{name}.yaml", id.kind.name()).to_ascii_lowercase();
-        self.objects().join(file)
+    /// With it `kubectl` finds the API. Written by the agent.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.api().join("kubeconfig")
+    }
+
+    /// What is known of the Pods on this node, one file each.
+    pub(crate) fn pods(&self) -> PathBuf {
+        self.directory.join("pods")
+    }
+
+    /// Which Pod has which addresses.
+    pub(crate) fn addresses_file(&self) -> PathBuf {
+        self.directory.join("addresses.json")
     }
 
     /// What containers wrote.

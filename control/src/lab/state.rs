@@ -1,16 +1,13 @@
-//! What a lab remembers between commands: `state.json`.
+//! What a lab remembers between commands: `state.json`. What it has of Pods is the kubelet's.
 
-use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::allocation::Allocation;
 use super::options::LabOptions;
 use super::{LabError, Result, Site};
 use crate::net::processes;
@@ -40,32 +37,6 @@ impl Process {
     }
 }
 
-/// A container of a Pod, as far as a lab has such.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ContainerState {
-    /// The container's name.
-    pub(crate) name: String,
-    /// Whether the manifest gives a command; without one nothing runs.
-    pub(crate) has_command: bool,
-    /// What was started.
-    pub(crate) process: Option<Process>,
-    /// Where its output goes.
-    pub(crate) log: PathBuf,
-}
-
-/// A Pod of the lab.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PodState {
-    /// The network namespace it is; the node's with `hostNetwork`.
-    pub(crate) network_namespace: String,
-    /// The node's end of its link; none with `hostNetwork`.
-    pub(crate) interface: Option<String>,
-    /// Its addresses.
-    pub(crate) addresses: Vec<IpAddr>,
-    /// What runs in it.
-    pub(crate) containers: Vec<ContainerState>,
-}
-
 /// Everything that is remembered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct State {
@@ -73,24 +44,14 @@ pub(crate) struct State {
     pub(crate) options: LabOptions,
     /// The agent's process.
     pub(crate) agent: Option<Process>,
-    /// ClusterIPs by Service.
-    pub(crate) service_addresses: Allocation,
-    /// Addresses by Pod.
-    pub(crate) pod_addresses: Allocation,
-    /// The Pods that are, by `namespace/name`.
-    pub(crate) pods: BTreeMap<String, PodState>,
+    /// Where the API listens, on the machine's loopback.
+    pub(crate) api_port: u16,
 }
 
 impl State {
     /// Of a lab that is about to come up.
-    pub(crate) fn new(options: LabOptions) -> Self {
-        Self {
-            options,
-            agent: None,
-            service_addresses: Allocation::default(),
-            pod_addresses: Allocation::default(),
-            pods: BTreeMap::new(),
-        }
+    pub(crate) fn new(options: LabOptions, api_port: u16) -> Self {
+        Self { options, agent: None, api_port }
     }
 
     /// The state of the lab that is up.

@@ -98,16 +98,6 @@ impl Object {
         };
         ObjectId { kind, key: ObjectKey::of(metadata) }
     }
-
-    /// Its metadata, to be filled in.
-    pub(crate) fn metadata_mut(&mut self) -> &mut ObjectMeta {
-        match self {
-            Self::Service(object) => &mut object.metadata,
-            Self::EndpointSlice(object) => &mut object.metadata,
-            Self::Endpoints(object) => &mut object.metadata,
-            Self::Pod(object) => &mut object.metadata,
-        }
-    }
 }
 
 impl From<Service> for Object {

@@ -1,14 +1,11 @@
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use k8s_openapi::jiff::Timestamp;
 use maglane_dataplane::wire::{Address, Protocol};
 
-use super::Problem;
 use super::address::{ProtocolField, port_number, protocol, unicast};
-use super::problem::{Reporter, strictly};
+use super::problem::Reporter;
 use super::state::Settings;
 
 /// Label that hands a Service to the proxy of that name.
@@ -87,15 +84,6 @@ impl ServiceRecord {
 /// Whether a Service has no virtual IP on purpose.
 pub(crate) fn is_headless(spec: &ServiceSpec) -> bool {
     asked(spec).iter().any(|(_, ip)| *ip == "None")
-}
-
-/// The virtual IPs that a Service with an address asks for.
-///
-/// # Errors
-/// The first thing that is wrong with any of them.
-pub(crate) fn cluster_ips(spec: &ServiceSpec, cidrs: &[IpNet]) -> Result<Vec<IpAddr>, Problem> {
-    let vips = strictly(|reporter| valid_vips(asked(spec), cidrs, false, reporter))?;
-    Ok(vips.iter().map(|vip| vip.address.to_ip()).collect())
 }
 
 /// What `clusterIPs` says, and where that is empty `clusterIP`, each with its field.

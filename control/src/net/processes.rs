@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::error::{NetError, Result};
@@ -42,15 +42,6 @@ pub(crate) fn end_all(names: &[String], grace: Duration) -> Result<()> {
 
 /// Ends one process, politely first. True when it is gone.
 pub(crate) fn end(pid: Pid, grace: Duration) -> bool {
-    end_by(pid, grace, |signal| kill(pid, signal))
-}
-
-/// Ends the process group that a process leads. True when its leader is gone.
-pub(crate) fn end_group(leader: Pid, grace: Duration) -> bool {
-    end_by(leader, grace, |signal| killpg(leader, signal))
-}
-
-fn end_by(pid: Pid, grace: Duration, send: impl Fn(Signal) -> nix::Result<()>) -> bool {
     let gone = |within: Duration| {
         let deadline = Instant::now() + within;
         loop {
@@ -63,11 +54,11 @@ fn end_by(pid: Pid, grace: Duration, send: impl Fn(Signal) -> nix::Result<()>) -
             std::thread::sleep(POLL);
         }
     };
-    let _ = send(Signal::SIGTERM);
+    let _ = kill(pid, Signal::SIGTERM);
     if gone(grace) {
         return true;
     }
-    let _ = send(Signal::SIGKILL);
+    let _ = kill(pid, Signal::SIGKILL);
     gone(AFTER_KILL)
 }
 

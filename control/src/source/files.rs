@@ -127,6 +127,28 @@ impl Files {
     }
 }
 
+/// The texts of files, directories and standard input (`-`), each once, with where it stands; and
+/// what cannot be read.
+pub(crate) fn texts(paths: &[PathBuf]) -> (Vec<(Arc<str>, String)>, Vec<Problem>) {
+    let mut files = Files::new(paths.iter().cloned());
+    let (mut texts, mut problems) = (Vec::new(), Vec::new());
+    let mut seen = std::collections::BTreeSet::new();
+    for path in paths {
+        match files.list(path) {
+            Ok(listed) => {
+                for file in listed.into_iter().filter(|file| seen.insert(file.clone())) {
+                    match files.text(&file) {
+                        Ok(text) => texts.push((origin(&file), text)),
+                        Err(error) => problems.push(read_problem(&file, &error)),
+                    }
+                }
+            }
+            Err(error) => problems.push(read_problem(path, &error)),
+        }
+    }
+    (texts, problems)
+}
+
 /// Whether a directory's entry is read. Editors' temporary and hidden files are not.
 fn is_manifest(path: &Path) -> bool {
     let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");

@@ -1,7 +1,7 @@
 //! Where objects come from: manifest files and directories, and word of their changes.
 
 pub(crate) mod cluster;
-mod document;
+pub(crate) mod document;
 pub(crate) mod files;
 pub(crate) mod manifest;
 pub(crate) mod typed;

@@ -73,7 +73,7 @@ fn down_leaves_nothing() {
     assert_eq!((before.namespaces.len(), before.directory), (0, false), "no lab is up");
     drop(turn);
     let with_processes = manifest()
-        + "---\n{apiVersion: v1, kind: Pod, metadata: {name: busy}, spec: {containers: [{name: c, \
+        + "---\n{apiVersion: v1, kind: Pod, metadata: {name: busy}, spec: {containers: [{name: c, image: none, \
            command: [sh, -c, 'trap \"\" TERM; sleep 1000 & sleep 1001; sleep 1002']}]}}\n";
     let Some(lab) = Lab::with_workers(test, &with_processes, 2) else { return };
     let up = Machine::look();
@@ -124,7 +124,7 @@ enum Moment {
 fn interrupt(turn: &Turn, moment: &Moment) -> bool {
     // A Pod whose port never opens keeps the last step going.
     let waiting = "---\n{apiVersion: v1, kind: Pod, metadata: {name: late}, spec: {containers: \
-                   [{name: c, command: [sleep, '1003'], ports: [{containerPort: 9}]}]}}\n";
+                   [{name: c, image: none, command: [sleep, '1003'], ports: [{containerPort: 9}]}]}}\n";
     let file = turn.file(
         "lab.yaml",
         &(manifest()

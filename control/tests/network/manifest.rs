@@ -55,8 +55,8 @@ pub(crate) fn bare_service(name: &str, number: u8, ports: &str) -> String {
 
 fn spec(name: &str, number: u8, rest: &str) -> String {
     format!(
-        "---\n{{apiVersion: v1, kind: Service, metadata: {{name: {name}}}, spec: {{clusterIPs: \
-         [10.96.0.{number}, \"fd00:10:96::{number}\"], ipFamilyPolicy: RequireDualStack, {rest}}}}}\n"
+        "---\n{{apiVersion: v1, kind: Service, metadata: {{name: {name}}}, spec: {{clusterIP: \
+         10.96.0.{number}, clusterIPs: [10.96.0.{number}, \"fd00:10:96::{number}\"], ipFamilyPolicy: RequireDualStack, {rest}}}}}\n"
     )
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn pod_with_ports(name: &str, number: u8, app: &str, ports: &str) -> 
     format!(
         "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{app: {app}}}, \
          annotations: {{maglane.io/pod-ips: \"10.244.0.{number},fd00:10:244::{number}\"}}}}, \
-         spec: {{containers: [{{name: main, ports: {ports}}}]}}}}\n"
+         spec: {{containers: [{{name: main, image: none, ports: {ports}}}]}}}}\n"
     )
 }
 
