@@ -149,3 +149,14 @@ async fn connections_that_say_nothing_keep_nobody_out() {
     }
     assert_eq!(served.get("/version").await.code, 200);
 }
+
+#[tokio::test]
+async fn connections_that_stay_silent_are_closed() {
+    let served = Served::start();
+    let mut silent = TcpStream::connect(served.server.addresses()[0]).await.unwrap();
+    // The beginning of a TLS record that never ends.
+    silent.write_all(&[22, 3, 1, 2, 0]).await.unwrap();
+    let patience = limits::TLS_HANDSHAKE + std::time::Duration::from_secs(5);
+    let read = tokio::time::timeout(patience, silent.read_to_end(&mut Vec::new())).await;
+    assert!(read.is_ok(), "still open");
+}

@@ -4,6 +4,7 @@ mod bad_input;
 mod documents;
 mod plain;
 mod pods;
+mod watches;
 
 use std::sync::Arc;
 
