@@ -16,7 +16,7 @@ use tracing::{error, info};
 
 use super::http::identity::{Identity, IdentityError, write_secret};
 use super::http::kubeconfig::kubeconfig;
-use super::http::{Api, connections, limits, router, token};
+use super::http::{Api, connections, in_flight, limits, router, token};
 use super::pods::{self, PodRequest};
 use super::registry::{Registry, Settings};
 use super::service_ips::first_address;
@@ -124,7 +124,8 @@ impl ApiServer {
         let (requests, pods) = mpsc::channel(pods::REQUESTS_WAITING);
         let api = Api::new(registry, kinds, Some(requests), stopping.clone());
         let inside_router = router(api);
-        let guarded = token::required(inside_router.clone(), identity.token());
+        let guarded = in_flight::limited(inside_router.clone());
+        let guarded = token::required(guarded, identity.token());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

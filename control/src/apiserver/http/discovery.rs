@@ -98,7 +98,10 @@ fn paths(versions: &[Version]) -> Value {
         }
         paths.push(version.path());
     }
-    paths.extend(["/healthz", "/livez", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
+    paths.extend(
+        ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+            .map(str::to_owned),
+    );
     paths.sort();
     paths.dedup();
     json!({"paths": paths})

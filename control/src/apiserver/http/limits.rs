@@ -4,7 +4,11 @@
 use std::time::Duration;
 
 /// Connections at the same time; more wait in the listener's queue, then the kernel refuses them.
-pub(crate) const CONNECTIONS: usize = 4_096;
+/// Each takes some 30 KiB and one of the process's file descriptors, of which there may be 1,024.
+pub(crate) const CONNECTIONS: usize = 512;
+/// Requests at the same time over all connections, watches aside: as many answers may wait to be
+/// read. More are told to come again later (429).
+pub(crate) const REQUESTS: usize = 1_024;
 /// Watches, logs and commands at the same time, over all connections; more are told to come again
 /// later (429). A watch takes some KiB, since events are shared.
 pub(crate) const WATCHES: usize = 8_192;
@@ -24,8 +28,11 @@ pub(crate) const HEADERS: usize = 128;
 pub(crate) const STREAMS: u32 = 1_000;
 /// Bytes of answers that wait in one HTTP/2 stream.
 pub(crate) const STREAM_SEND_BYTES: usize = 64 * 1024;
-/// Bytes of a list that are written at once.
+/// Bytes of a list or a watch that are written at once.
 pub(crate) const CHUNK_BYTES: usize = 32 * 1024;
+/// JSON of an object that is longer is sent as it is kept, shared by all who read it; shorter ones
+/// are cheaper to copy.
+pub(crate) const SHARED_BYTES: usize = 8 * 1024;
 
 /// From the TCP handshake to the end of the TLS handshake.
 pub(crate) const TLS_HANDSHAKE: Duration = Duration::from_secs(10);

@@ -1,17 +1,19 @@
 //! Lists: written piece by piece, so that a long one does not stand in memory a second time.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
-use bytes::{BufMut, Bytes, BytesMut};
-use futures::stream;
+use bytes::Bytes;
+use futures::{Stream, stream};
 use hyper::Response;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::convert::Infallible;
 
 use super::accept::{self, Encoding, Form, Shape};
 use super::objects::Asked;
 use super::path::Target;
-use super::{Api, answer as answers, body, limits, table};
+use super::pieces::Pieces;
+use super::{Api, answer as answers, body, table};
 use crate::apiserver::registry::{List, Object};
 use crate::apiserver::resource::Resource;
 use crate::apiserver::status::Refusal;
@@ -31,7 +33,7 @@ pub(super) fn list(
 pub(super) fn answer(of: &'static Resource, list: List, form: Form) -> Response<Body> {
     let head = head(of, &list, form.shape);
     if form.encoding == Encoding::Json {
-        let body = Body::from_stream(pieces(of, list, head, form.shape));
+        let body = Body::from_stream(stream_of(of, list, head, form.shape));
         return answers::with(200, form.encoding.content_type(), body);
     }
     let now = Timestamp::now();
@@ -74,35 +76,37 @@ fn item_value(of: &Resource, object: &Object, shape: Shape, now: Timestamp) -> V
     }
 }
 
-/// The list as text, in pieces of about [`limits::CHUNK_BYTES`].
-fn pieces(
+/// The list as text, made as it is taken.
+fn stream_of(
     of: &'static Resource,
     list: List,
     head: Value,
     shape: Shape,
-) -> impl futures::Stream<Item = Result<Bytes, Infallible>> + Send {
+) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
     let now = Timestamp::now();
     let mut head = head.to_string();
     // `{…}` becomes `{…,"items":[`.
     head.pop();
     head.push_str(&format!(",\"{}\":[", items_name(shape)));
-    let state = Some((head, list.items.into_iter().enumerate()));
-    stream::unfold(state, move |state| async move {
-        let (start, mut items) = state?;
-        let mut piece = BytesMut::from(start.as_str());
-        while piece.len() < limits::CHUNK_BYTES {
-            let Some((index, object)) = items.next() else {
-                piece.put_slice(b"]}\n");
-                return Some((Ok(piece.freeze()), None));
+    let mut pieces = Pieces::default();
+    pieces.copy(head.as_bytes());
+    // The end is written in the place of an object.
+    let items = list.items.into_iter().map(Some).chain([None]).enumerate();
+    stream::unfold((pieces, items), move |(mut pieces, mut items)| async move {
+        while !pieces.is_full() {
+            let Some((index, item)) = items.next() else { break };
+            let Some(object) = item else {
+                pieces.copy(b"]}\n");
+                break;
             };
             if index > 0 {
-                piece.put_u8(b',');
+                pieces.copy(b",");
             }
             match shape {
-                Shape::Whole => piece.put_slice(object.json()),
-                _ => piece.put_slice(item_value(of, &object, shape, now).to_string().as_bytes()),
+                Shape::Whole => pieces.share(object.json()),
+                _ => pieces.share(&item_value(of, &object, shape, now).to_string().into()),
             }
         }
-        Some((Ok(piece.freeze()), Some((String::new(), items))))
+        Some((Ok(pieces.take()?), (pieces, items)))
     })
 }

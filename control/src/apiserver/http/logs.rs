@@ -14,7 +14,8 @@ use super::containers::{ask, container, somebody_runs_pods};
 use super::objects::Asked;
 use super::path::Target;
 use super::query::Query;
-use super::{Api, answer, refusals};
+use super::watches::long_running;
+use super::{Api, refusals};
 use crate::apiserver::pods::{LogOptions, LogRequest, PodRequest};
 use crate::apiserver::resource::FieldError;
 use crate::apiserver::status::Refusal;
@@ -36,7 +37,7 @@ pub(super) async fn logs(
         replied.await.map_err(|_| refusals::internal("the Pod's runner did not answer"))??;
     let left = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let text = Text { pieces, left, stop: api.0.stop.clone(), _place: place };
-    Ok(answer::with(200, "text/plain", Body::from_stream(stream_of(text))))
+    Ok(long_running("text/plain", Body::from_stream(stream_of(text))))
 }
 
 /// A log on its way to a client.

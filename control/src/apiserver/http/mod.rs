@@ -5,13 +5,13 @@
 //! | [`path`], [`query`], [`accept`], [`body`], [`protobuf`] | what a request says |
 //! | [`objects`], [`lists`], [`watches`] | the verbs |
 //! | [`logs`], [`exec`], [`containers`] | what whoever runs the Pods is asked |
-//! | [`answer`], [`table`], [`refusals`] | what is said back |
+//! | [`answer`], [`pieces`], [`table`], [`refusals`] | what is said back |
 //! | [`discovery`], [`served`] | what there is to ask for |
 //! | [`openapi`] | what objects look like |
 //! | [`reviews`] | questions about the client itself |
 //! | [`identity`], [`kubeconfig`], [`token`] | who the server is, and who may ask |
 //! | [`listeners`], [`connections`], [`unread`] | sockets, TLS |
-//! | [`limits`] | how much of everything a client may take |
+//! | [`limits`], [`in_flight`] | how much of everything a client may take |
 //!
 //! [`router`] needs no socket: what runs inside of this process calls it as a service, and is as
 //! any other client, without a token.
@@ -24,6 +24,7 @@ mod containers;
 mod discovery;
 mod exec;
 pub(crate) mod identity;
+pub(crate) mod in_flight;
 pub(crate) mod kubeconfig;
 pub(crate) mod limits;
 pub(crate) mod listeners;
@@ -32,6 +33,7 @@ mod logs;
 mod objects;
 mod openapi;
 mod path;
+mod pieces;
 mod protobuf;
 mod query;
 mod refusals;

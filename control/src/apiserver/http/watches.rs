@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{FutureExt, Stream, stream};
 use hyper::Response;
 use jiff::Timestamp;
@@ -12,8 +12,10 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::accept::{self, Shape};
+use super::in_flight::LongRunning;
 use super::objects::Asked;
 use super::path::Target;
+use super::pieces::Pieces;
 use super::{Api, answer, limits, refusals, table};
 use crate::apiserver::registry::Object;
 use crate::apiserver::registry::watch::{Event, Watch};
@@ -40,10 +42,18 @@ pub(super) fn watch(
     let telling = Telling {
         watch,
         writer: Writer { of: target.of, shape: form.shape, columns_told: false },
+        pieces: Pieces::default(),
         stop: api.0.stop.clone(),
         _place: place,
     };
-    Ok(answer::with(200, form.encoding.content_type(), Body::from_stream(pieces(telling))))
+    Ok(long_running(form.encoding.content_type(), Body::from_stream(stream_of(telling))))
+}
+
+/// An answer that goes on for as long as the client likes; it has a place among [`limits::WATCHES`].
+pub(super) fn long_running(content_type: &'static str, body: Body) -> Response<Body> {
+    let mut response = answer::with(200, content_type, body);
+    response.extensions_mut().insert(LongRunning);
+    response
 }
 
 /// Between once and twice [`limits::WATCH_AT_LEAST`], so that not all clients come again at once.
@@ -57,26 +67,29 @@ fn default_timeout() -> Duration {
 struct Telling {
     watch: Watch,
     writer: Writer,
+    pieces: Pieces,
     stop: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
 }
 
 /// The events as they come; those that are there already are written together.
-fn pieces(telling: Telling) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
+fn stream_of(telling: Telling) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
     stream::unfold(telling, async |mut telling| {
-        let Telling { watch, writer, stop, .. } = &mut telling;
+        if let Some(piece) = telling.pieces.take() {
+            return Some((Ok(piece), telling));
+        }
+        let Telling { watch, writer, pieces, stop, .. } = &mut telling;
         let first = tokio::select! {
             event = watch.next() => event?,
             _ = stop.wait_for(|stop| *stop) => return None,
         };
-        let mut piece = BytesMut::new();
-        writer.write(&mut piece, first);
-        while piece.len() < limits::CHUNK_BYTES
+        writer.write(pieces, first);
+        while !pieces.is_full()
             && let Some(Some(event)) = watch.next().now_or_never()
         {
-            writer.write(&mut piece, event);
+            writer.write(pieces, event);
         }
-        Some((Ok(piece.freeze()), telling))
+        Some((Ok(pieces.take()?), telling))
     })
 }
 
@@ -88,13 +101,13 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(&mut self, piece: &mut BytesMut, event: Result<Event, Refusal>) {
+    fn write(&mut self, pieces: &mut Pieces, event: Result<Event, Refusal>) {
         match event {
             Ok(event) => {
                 let object = self.object(&event.object);
-                line(piece, event.kind.as_str(), &object);
+                line(pieces, event.kind.as_str(), &object);
             }
-            Err(refusal) => line(piece, "ERROR", refusal.to_status().to_string().as_bytes()),
+            Err(refusal) => line(pieces, "ERROR", &refusal.to_status().to_string().into()),
         }
     }
 
@@ -111,11 +124,10 @@ impl Writer {
     }
 }
 
-fn line(piece: &mut BytesMut, kind: &str, object: &[u8]) {
-    piece.reserve(object.len() + 40);
-    piece.put_slice(b"{\"type\":\"");
-    piece.put_slice(kind.as_bytes());
-    piece.put_slice(b"\",\"object\":");
-    piece.put_slice(object);
-    piece.put_slice(b"}\n");
+fn line(pieces: &mut Pieces, kind: &str, object: &Bytes) {
+    pieces.copy(b"{\"type\":\"");
+    pieces.copy(kind.as_bytes());
+    pieces.copy(b"\",\"object\":");
+    pieces.share(object);
+    pieces.copy(b"}\n");
 }
