@@ -185,7 +185,7 @@ async fn delete(
     let (of, namespace, name) = (target.of, target.namespace_or_none().to_owned(), name.to_owned());
     let deleted =
         write(api, move |registry| registry.delete(of, &namespace, &name, &options)).await?;
-    if deleted.gone {
+    if deleted.gone && !says_what_it_was(target.of) {
         let details = details_of(target.of, &deleted);
         return Ok(answer::value(200, form.encoding, &success(200, Some(details))));
     }
@@ -193,6 +193,12 @@ async fn delete(
     // clients.
     let code = if foreground { 202 } else { 200 };
     Ok(one(target.of, &deleted.object, code, form))
+}
+
+/// Whether a deletion answers with the object that was, rather than with a Status; typed clients
+/// fail on the other one (`ReturnDeletedObject` in k8s.io/kubernetes/pkg/registry).
+fn says_what_it_was(of: &Resource) -> bool {
+    of.group.is_empty() && ["pods", "services", "serviceaccounts"].contains(&of.plural)
 }
 
 async fn delete_collection(

@@ -123,3 +123,24 @@ async fn both_protocols_and_all_names_are_served() {
     }
     assert!(served.tls("example.com", &[]).await.is_err());
 }
+
+/// Typed clients read one or the other, by kind.
+#[tokio::test]
+async fn a_deletion_answers_with_the_object_or_with_a_status() {
+    let served = Served::start();
+    let json = "application/json";
+    let service = r#"{"metadata":{"name":"a"},"spec":{"ports":[{"port":80}]}}"#;
+    for (path, object, kind) in [
+        ("/api/v1/namespaces/default/services", service, "Service"),
+        (
+            "/api/v1/namespaces/default/serviceaccounts",
+            r#"{"metadata":{"name":"a"}}"#,
+            "ServiceAccount",
+        ),
+        (MAPS, r#"{"metadata":{"name":"a"}}"#, "Status"),
+    ] {
+        assert_eq!(served.request("POST", path, json, object).await.code, 201);
+        let deleted = served.request("DELETE", &format!("{path}/a"), "", "").await;
+        assert_eq!((deleted.code, &deleted.json()["kind"]), (200, &kind.into()));
+    }
+}
