@@ -185,20 +185,20 @@ async fn delete(
     let (of, namespace, name) = (target.of, target.namespace_or_none().to_owned(), name.to_owned());
     let deleted =
         write(api, move |registry| registry.delete(of, &namespace, &name, &options)).await?;
-    if deleted.gone && !says_what_it_was(target.of) {
+    if deleted.gone && !says_what_it_was(target.of.group, target.of.plural) {
         let details = details_of(target.of, &deleted);
         return Ok(answer::value(200, form.encoding, &success(200, Some(details))));
     }
     // As the real server, and for its reason: other codes for other delayed deletions would break
     // clients.
-    let code = if foreground { 202 } else { 200 };
+    let code = if foreground && !deleted.gone { 202 } else { 200 };
     Ok(one(target.of, &deleted.object, code, form))
 }
 
 /// Whether a deletion answers with the object that was, rather than with a Status; typed clients
 /// fail on the other one (`ReturnDeletedObject` in k8s.io/kubernetes/pkg/registry).
-fn says_what_it_was(of: &Resource) -> bool {
-    of.group.is_empty() && ["pods", "services", "serviceaccounts"].contains(&of.plural)
+pub(super) fn says_what_it_was(group: &str, plural: &str) -> bool {
+    group.is_empty() && ["pods", "services", "serviceaccounts"].contains(&plural)
 }
 
 async fn delete_collection(

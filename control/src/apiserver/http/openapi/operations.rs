@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::schemas::{DELETE_OPTIONS, Names, PATCH, STATUS, reference};
+use crate::apiserver::http::objects::says_what_it_was;
 use crate::apiserver::http::served::{Served, Under, Version};
 
 /// What bodies and answers are written as.
@@ -158,7 +159,9 @@ impl Whole<'_> {
                 "timeoutSeconds",
             ]);
         }
-        self.operation(action, "delete", self.of.kind, suffix, &parameters, Some(body), STATUS)
+        let one = action == "delete" && says_what_it_was(self.version.group, self.of.plural);
+        let answer = if one { self.name } else { STATUS };
+        self.operation(action, "delete", self.of.kind, suffix, &parameters, Some(body), answer)
     }
 
     fn log(&self) -> Value {
