@@ -32,7 +32,15 @@ mod examples;
 mod flood;
 mod follow;
 mod kubectl;
+mod lab;
 mod reading;
 mod refusals;
+mod rollouts;
+mod running;
+mod scaling;
 mod standalone;
+mod tiers;
+mod troubleshooting;
+#[path = "../network/turn.rs"]
+mod turn;
 mod writing;
