@@ -121,6 +121,9 @@ impl<D: Dataplane> EventLoop<D> {
         stop: impl Future<Output = ()>,
     ) -> Result<(), AgentError> {
         tokio::pin!(stop);
+        // Kept over whatever else comes: a busy cluster must not put it off for ever.
+        let mut retry = tokio::time::interval(RETRY);
+        retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let unsettled = self.controller.unsettled();
             tokio::select! {
@@ -138,7 +141,7 @@ impl<D: Dataplane> EventLoop<D> {
                     }
                 },
                 Some(request) = requests.recv() => self.answer(request).await?,
-                () = tokio::time::sleep(RETRY), if unsettled => self.controller.retry(),
+                _ = retry.tick(), if unsettled => self.controller.retry(),
             }
             self.settle();
         }

@@ -32,6 +32,8 @@ pub(super) struct ClusterFeed {
     kubeconfig: Option<PathBuf>,
     started: Instant,
     complete: bool,
+    /// The CIDRs in force.
+    served: Option<Vec<IpNet>>,
 }
 
 /// Which CIDRs are served.
@@ -58,7 +60,7 @@ impl CidrPolicy {
 
 impl ClusterFeed {
     pub(super) fn new(cluster: Cluster, cidrs: CidrPolicy, kubeconfig: Option<PathBuf>) -> Self {
-        Self { cluster, cidrs, kubeconfig, started: Instant::now(), complete: false }
+        Self { cluster, cidrs, kubeconfig, started: Instant::now(), complete: false, served: None }
     }
 }
 
@@ -146,7 +148,7 @@ impl ClusterFeed {
                 match update {
                     Update::Model(change) => controller.take_change(change),
                     Update::ServiceCidrs(cidrs) => {
-                        routed = Some(self.take_cidrs(cidrs, controller)?);
+                        routed = self.take_cidrs(cidrs, controller)?.or(routed);
                     }
                     Update::Nothing => {}
                 }
@@ -165,13 +167,17 @@ impl ClusterFeed {
         Ok(routed)
     }
 
+    /// Those to be routed, if they are others than before.
     fn take_cidrs<D: Dataplane>(
         &mut self,
         of_api: Option<Vec<IpNet>>,
         controller: &mut Controller<D>,
-    ) -> Result<Vec<IpNet>, AgentError> {
+    ) -> Result<Option<Vec<IpNet>>, AgentError> {
         let known = of_api.is_some() || !self.cidrs.always.is_empty();
         let cidrs = self.cidrs.with(of_api);
+        if self.served.as_ref() == Some(&cidrs) {
+            return Ok(None);
+        }
         let server = self.cluster.server_ip();
         if let Some(ip) = server.filter(|ip| cidrs.iter().any(|cidr| cidr.contains(ip))) {
             // The CIDRs that nobody told us may be wrong.
@@ -184,7 +190,8 @@ impl ClusterFeed {
         controller.take_service_cidrs(cidrs.clone());
         // They decide how Services and endpoints are read.
         self.cluster.list();
-        Ok(cidrs)
+        self.served = Some(cidrs.clone());
+        Ok(Some(cidrs))
     }
 }
 

@@ -16,6 +16,8 @@ use super::{Context, seconds};
 
 /// How often one write is tried again when somebody else was faster.
 const TRIES: u32 = 10;
+/// Until a write that the API could not take is tried again.
+pub(super) const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The status that a Pod is to have.
 pub(super) fn status_of(
@@ -28,12 +30,12 @@ pub(super) fn status_of(
     build(pod, record, around, seconds(Timestamp::now()))
 }
 
-/// Writes the Pod's status, if that is not what it says already.
-pub(super) async fn status(worker: &mut Worker) {
+/// Writes the Pod's status, if that is not what it says already. Whether it says it now.
+pub(super) async fn status(worker: &mut Worker) -> bool {
     let context = worker.context.clone();
     let record = worker.record.clone();
     let problem = worker.sandbox_problem.clone();
-    write(worker, |pod| status_of(&context, pod, &record, problem.as_deref())).await;
+    write(worker, |pod| status_of(&context, pod, &record, problem.as_deref())).await
 }
 
 /// Says that a Pod has no node, and why.
@@ -67,31 +69,39 @@ pub(super) async fn not_scheduled(worker: &mut Worker, placement: &Placement) {
     .await;
 }
 
-async fn write(worker: &mut Worker, status: impl Fn(&Pod) -> PodStatus) {
+/// Whether the Pod says it now, or is gone.
+async fn write(worker: &mut Worker, status: impl Fn(&Pod) -> PodStatus) -> bool {
     let api: Api<Pod> = Api::namespaced(worker.context.client.clone(), &worker.record.namespace);
     let name = worker.record.name.clone();
     for _ in 0..TRIES {
         let wanted = status(&worker.pod);
         if worker.pod.status.as_ref() == Some(&wanted) {
-            return;
+            return true;
         }
         let pod = Pod { status: Some(wanted), ..Pod::clone(&worker.pod) };
         match api.replace_status(&name, &PostParams::default(), &pod).await {
             Ok(written) => {
                 worker.pod = Arc::new(written);
-                return;
+                return true;
             }
             Err(Error::Api(refusal)) if refusal.is_conflict() => match api.get_opt(&name).await {
                 Ok(Some(now)) if now.metadata.uid == worker.pod.metadata.uid => {
                     worker.pod = Arc::new(now);
                 }
-                Ok(_) => return, // it is gone, and the task will be told
-                Err(error) => return tracing::warn!("{}: {error}", worker.record.key()),
+                Ok(_) => return true, // it is gone, and the task will be told
+                Err(error) => {
+                    tracing::warn!("{}: {error}", worker.record.key());
+                    return false;
+                }
             },
-            Err(Error::Api(refusal)) if refusal.is_not_found() => return,
-            Err(error) => return tracing::warn!("{}: {error}", worker.record.key()),
+            Err(Error::Api(refusal)) if refusal.is_not_found() => return true,
+            Err(error) => {
+                tracing::warn!("{}: {error}", worker.record.key());
+                return false;
+            }
         }
     }
+    false
 }
 
 /// Gives a Pod to this node. `None` when it has changed meanwhile.
@@ -115,7 +125,7 @@ pub(super) async fn bind(context: &Context, pod: &Pod) -> kube::Result<Option<Ar
     }
 }
 
-/// Takes the object away: nothing of the Pod is left.
+/// Takes the object away: nothing of the Pod is left. Tried until it is done: nobody else will.
 pub(super) async fn gone(context: &Context, record: &PodRecord) {
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &record.namespace);
     let preconditions = Preconditions { uid: Some(record.uid.clone()), resource_version: None };
@@ -124,9 +134,12 @@ pub(super) async fn gone(context: &Context, record: &PodRecord) {
         preconditions: Some(preconditions),
         ..DeleteParams::default()
     };
-    match api.delete(&record.name, &parameters).await {
-        Ok(_) => {}
-        Err(Error::Api(refusal)) if refusal.is_not_found() || refusal.is_conflict() => {}
-        Err(error) => tracing::warn!("{}: {error}", record.key()),
+    loop {
+        match api.delete(&record.name, &parameters).await {
+            Ok(_) => return,
+            Err(Error::Api(refusal)) if refusal.is_not_found() || refusal.is_conflict() => return,
+            Err(error) => tracing::warn!("{}: {error}", record.key()),
+        }
+        tokio::time::sleep(RETRY).await;
     }
 }

@@ -64,10 +64,15 @@ fn is_ready(pod: &Pod) -> bool {
     conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True")
 }
 
+/// A year.
+const MOST_GRACE_SECONDS: u64 = 365 * 24 * 3_600;
+
 fn grace(pod: &Pod, exists: bool) -> Duration {
     let asked = pod.metadata.deletion_grace_period_seconds;
     let seconds = asked.and_then(|seconds| u64::try_from(seconds).ok());
-    Duration::from_secs(if exists { seconds.unwrap_or(30) } else { FORCED_GRACE_SECONDS })
+    let seconds = if exists { seconds.unwrap_or(30) } else { FORCED_GRACE_SECONDS };
+    // Whoever asks for more than a clock can tell means: as long as it takes.
+    Duration::from_secs(seconds.min(MOST_GRACE_SECONDS))
 }
 
 fn any_process(worker: &Worker) -> bool {

@@ -154,7 +154,11 @@ impl Worker {
         let decided = plan(&self.pod, &self.record, &self.back_off, now);
         self.carry_out(&decided).await;
         self.save();
-        tell::status(self).await;
+        if !tell::status(self).await {
+            // Until somebody knows how the Pod is, its Services are wrong about it.
+            let retry = now + tell::RETRY;
+            return Some(decided.wake.map_or(retry, |wake| wake.min(retry)));
+        }
         // What was started now may let others begin.
         if decided.start.is_empty() { decided.wake } else { Some(now) }
     }
