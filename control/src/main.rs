@@ -3,10 +3,11 @@
 //! | module | what | knows |
 //! |---|---|---|
 //! | [`model`] | Kubernetes objects in, snapshots out | no I/O, no clock |
-//! | [`source`] | manifests and word of their changes | files |
+//! | [`source`] | where objects come from: manifests, an API server; word of their changes | files, HTTP |
 //! | [`net`] | links, addresses, routes, neighbours | netlink |
 //! | [`admin`] | how other processes talk to the agent | HTTP over a Unix socket |
-//! | [`agent`] | follows manifests and links, and has the dataplane follow | the engine |
+//! | [`apiserver`] | a small Kubernetes API server of our own | redb, HTTP and TLS |
+//! | [`agent`] | follows a source and links, and has the dataplane follow | the engine |
 //! | [`controllers`] | what makes objects follow from others, as in a cluster | an API server's client |
 //! | [`lab`] | a node and its Pods in network namespaces | all of the above but the engine |
 //! | [`cli`] | what people type and read | all of these |
@@ -15,7 +16,6 @@
 
 mod admin;
 mod agent;
-#[expect(dead_code, reason = "its parts are being put together")]
 mod apiserver;
 mod cli;
 mod controllers;

@@ -93,7 +93,7 @@ impl Station {
         Ok(Self { trials: Some(trials), results, thread: Some(thread), modes })
     }
 
-    /// Begins a trial; [`Station::finish`] tells what came of it.
+    /// Begins a trial; [`Station::finished`] tells what came of it.
     pub(crate) fn begin(&self, parts: Vec<Part>, shared: Arc<Shared>) -> Result<()> {
         let trials = self.trials.as_ref().ok_or(BenchError::Panicked)?;
         trials.send(Trial { parts, shared }).map_err(|_| BenchError::Panicked)

@@ -173,6 +173,7 @@ impl ApiServer {
     }
 
     /// Stops: lets requests end, ends watches, and waits until all is done.
+    #[cfg(test)]
     pub(crate) fn stop(self) {
         drop(self);
     }

@@ -86,7 +86,6 @@ impl Query {
                     return Err(not_supported(kind, "fieldValidation", other, &supported));
                 }
             },
-            field_manager: field_manager.to_owned(),
         })
     }
 
@@ -199,7 +198,6 @@ mod tests {
         let options = query("dryRun=All&fieldValidation=Strict&fieldManager=kubectl");
         let options = options.write_options("CreateOptions").unwrap();
         assert!(options.dry_run && options.field_validation == FieldValidation::Strict);
-        assert_eq!(options.field_manager, "kubectl");
         let refused = |text| query(text).write_options("CreateOptions").unwrap_err().message;
         assert_eq!(
             refused("dryRun=Some"),

@@ -11,8 +11,6 @@ pub(crate) struct WriteOptions {
     pub(crate) dry_run: bool,
     /// What becomes of fields that the kind does not have.
     pub(crate) field_validation: FieldValidation,
-    /// Who writes; empty when the client does not say.
-    pub(crate) field_manager: String,
 }
 
 /// What becomes of fields that the kind does not have; they are never kept.
@@ -86,11 +84,4 @@ pub(crate) enum Patch {
     Merge(Value),
     /// `application/strategic-merge-patch+json`.
     Strategic(Value),
-    /// `application/apply-patch+yaml`: server-side apply.
-    Apply {
-        /// The fields that the client wants.
-        object: Value,
-        /// Whether it takes fields from other managers.
-        force: bool,
-    },
 }

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use futures::Stream;
 use serde_json::json;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep_until};
@@ -139,14 +138,6 @@ impl Watch {
                 () = at(wake) => self.on_time(),
             }
         }
-    }
-
-    /// As a stream.
-    pub(crate) fn into_stream(self) -> impl Stream<Item = Result<Event, Refusal>> + Send {
-        futures::stream::unfold(self, async |mut watch| {
-            let event = watch.next().await?;
-            Some((event, watch))
-        })
     }
 
     fn on_time(&mut self) {

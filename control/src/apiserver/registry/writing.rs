@@ -205,11 +205,6 @@ impl Head {
 }
 
 impl Transaction<'_> {
-    /// Whether nothing is to be written.
-    pub(super) fn dry_run(&self) -> bool {
-        self.dry_run
-    }
-
     /// An object as the last write left it.
     pub(super) fn get(&self, kind: usize, namespace: &str, name: &str) -> Option<Object> {
         let place = (kind, key(namespace, name));

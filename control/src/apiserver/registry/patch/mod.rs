@@ -62,15 +62,6 @@ fn apply(
             check_is_object(patch)?;
             strategic::merge(lists, &mut object, patch).map_err(Refusal::bad_request)?;
         }
-        Patch::Apply { .. } => {
-            return Err(Refusal::new(
-                415,
-                "UnsupportedMediaType",
-                "server-side apply is not served: use client-side apply (kubectl apply without \
-                 --server-side), or one of application/json-patch+json, \
-                 application/merge-patch+json, application/strategic-merge-patch+json",
-            ));
-        }
     }
     Ok(object)
 }

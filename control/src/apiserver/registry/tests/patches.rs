@@ -110,7 +110,6 @@ fn bad_patches_are_refused() {
             "the server rejected our request due to an error in our request: the object would be \
              nested deeper than 256",
         ),
-        (415, Patch::Apply { object: json!({}), force: false }, "server-side apply is not served"),
     ] {
         let message = refused(patch(&fixture, "configmaps", &change), code);
         assert!(message.starts_with(expected), "{message}");
