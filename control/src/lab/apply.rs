@@ -14,7 +14,7 @@ use super::objects::{self, Given, Name};
 use super::options::join;
 use super::report::{Change, Report};
 use super::state::{Process, State};
-use super::{Result, Site, agent, settle};
+use super::{Result, Site, agent, in_force, settle};
 use crate::apiserver::kinds;
 use crate::model::Problem;
 
@@ -62,7 +62,8 @@ pub(crate) fn delete(
         }
         let gone: Vec<Name> = report.changes.iter().map(|(name, _)| name.clone()).collect();
         wait_until_gone(&api, gone, report).await?;
-        settle::slices(&api).await
+        settle::slices(&api).await?;
+        in_force::wait(site, &api).await
     })?;
     let told = agent::sync(site, interrupt)?;
     hear(told, &given, report);
@@ -106,7 +107,8 @@ pub(super) fn bring_in(
             report.step("starting processes");
         }
         settle::pods(site, &api, &applied, report).await?;
-        settle::slices(&api).await
+        settle::slices(&api).await?;
+        in_force::wait(site, &api).await
     })?;
     let told = agent::sync(site, interrupt)?;
     hear(told, &given, report);

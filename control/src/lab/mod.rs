@@ -17,7 +17,7 @@
 //! |---|---|
 //! | [`up`], [`down`], [`apply`], [`exec`], [`listing`] | the commands |
 //! | [`objects`], [`merge`], [`api`] | what is applied: manifests, what becomes of them, who is told |
-//! | [`settle`], [`standing`] | waiting until that is in force |
+//! | [`settle`], [`standing`], [`in_force`] | waiting until that is in force |
 //! | [`kubelet`] | in the agent's process: has Pods of the API run |
 //! | [`node`], [`pod`], [`addresses`], [`environment`] | what a node and a Pod are made of |
 //!
@@ -34,6 +34,7 @@ pub(crate) mod down;
 mod environment;
 mod error;
 pub(crate) mod exec;
+mod in_force;
 pub(crate) mod interrupt;
 pub(crate) mod kubelet;
 pub(crate) mod listing;

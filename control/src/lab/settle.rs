@@ -105,12 +105,14 @@ fn makes_pods(name: &Name) -> bool {
     matches!(name.resource.kind, "Pod" | "ReplicaSet" | "Deployment")
 }
 
-fn kind(group: &str, plural: &str) -> &'static Resource {
+/// A kind that is served.
+pub(super) fn kind(group: &str, plural: &str) -> &'static Resource {
     // Everything that is asked for here is served.
     kinds::by_plural(group, "v1", plural).unwrap_or(&kinds::all()[0])
 }
 
-fn typed<T: DeserializeOwned>(values: Vec<Value>) -> Vec<T> {
+/// Objects of a kind; the API gives no others.
+pub(super) fn typed<T: DeserializeOwned>(values: Vec<Value>) -> Vec<T> {
     values.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect()
 }
 
