@@ -43,6 +43,7 @@ type Serving = BTreeMap<String, (BTreeSet<IpAddr>, BTreeSet<IpAddr>)>;
 /// What the API says.
 fn wanted(services: &[Service], slices: &[EndpointSlice]) -> Serving {
     let mut wanted = Serving::new();
+    let mut ports: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for service in services {
         let Some(spec) = &service.spec else { continue };
         if is_headless(spec) || spec.type_.as_deref() == Some("ExternalName") {
@@ -50,14 +51,18 @@ fn wanted(services: &[Service], slices: &[EndpointSlice]) -> Serving {
         }
         let addresses = spec.cluster_ips.iter().flatten().filter_map(|ip| ip.parse().ok());
         let key = key(&service.metadata.namespace, &service.metadata.name);
+        let names = spec.ports.iter().flatten().map(|port| port.name.as_deref().unwrap_or(""));
+        ports.insert(key.clone(), names.collect());
         wanted.insert(key, (addresses.collect(), BTreeSet::new()));
     }
     for slice in slices {
         let labels = slice.metadata.labels.as_ref();
         let service = labels.and_then(|labels| labels.get("kubernetes.io/service-name")).cloned();
-        let Some((vips, ready)) = wanted.get_mut(&key(&slice.metadata.namespace, &service)) else {
+        let key = key(&slice.metadata.namespace, &service);
+        let Some((vips, ready)) = wanted.get_mut(&key) else { continue };
+        if !ports.get(&key).is_some_and(|ports| offers_any(slice, ports)) {
             continue;
-        };
+        }
         let is_ready = |endpoint: &&k8s_openapi::api::discovery::v1::Endpoint| {
             endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) != Some(false)
         };
@@ -69,6 +74,13 @@ fn wanted(services: &[Service], slices: &[EndpointSlice]) -> Serving {
         ready.extend(addresses.filter(has_family));
     }
     wanted
+}
+
+/// Whether a slice has any of a Service's ports, by name: a Pod need not have the one that a
+/// Service sends to.
+fn offers_any(slice: &EndpointSlice, names: &BTreeSet<&str>) -> bool {
+    let ports = slice.ports.iter().flatten().filter(|port| port.port.is_some());
+    ports.map(|port| port.name.as_deref().unwrap_or("")).any(|name| names.contains(name))
 }
 
 /// What the agent says.
@@ -96,16 +108,20 @@ mod tests {
     #[test]
     fn the_api_and_the_agent_are_compared() {
         let services: Vec<Service> = serde_yaml_ng::from_str(
-            "[{metadata: {name: web, namespace: n}, spec: {clusterIPs: [10.96.0.1]}},
+            "[{metadata: {name: web, namespace: n}, spec: {clusterIPs: [10.96.0.1],
+               ports: [{name: http, port: 80}]}},
               {metadata: {name: none, namespace: n}, spec: {clusterIPs: [None], clusterIP: None}},
               {metadata: {name: out, namespace: n}, spec: {type: ExternalName, externalName: a.b}}]",
         )
         .unwrap();
         let slices: Vec<EndpointSlice> = serde_yaml_ng::from_str(
             "[{metadata: {namespace: n, labels: {kubernetes.io/service-name: web}}, addressType: IPv4,
+               ports: [{name: http, port: 8080}],
                endpoints: [{addresses: [10.244.0.1]}, {addresses: [10.244.0.2], conditions: {ready: false}}]},
+              {metadata: {namespace: n, labels: {kubernetes.io/service-name: web}}, addressType: IPv4,
+               ports: [{name: other, port: 9}, {name: http}], endpoints: [{addresses: [10.244.0.3]}]},
               {metadata: {namespace: n, labels: {kubernetes.io/service-name: web}}, addressType: IPv6,
-               endpoints: [{addresses: ['fd00::1']}]},
+               ports: [{name: http, port: 8080}], endpoints: [{addresses: ['fd00::1']}]},
               {metadata: {namespace: n}, addressType: IPv4, endpoints: [{addresses: [10.244.0.9]}]}]",
         )
         .unwrap();

@@ -73,6 +73,28 @@ fn after_a_stop() {
     ends_and_returns("after_a_stop", 2, Signal::SIGTERM);
 }
 
+/// What runs in Pods is nobody's child, and the next agent finds it again.
+#[test]
+fn pods_outlive_a_killed_agent() {
+    let manifest = "{apiVersion: v1, kind: Pod, metadata: {name: busy}, spec: \
+                    {terminationGracePeriodSeconds: 1, containers: [{name: c, image: none, \
+                    command: [sleep, '1004']}]}}";
+    let Some(lab) = Lab::with_workers("pods_outlive_a_killed_agent", manifest, 1) else { return };
+    let process = || crate::lab::json(&["lab", "ls"])["pods"][0]["processes"][0]["pid"].as_i64();
+    let before = process();
+    assert!(before.is_some());
+    lab.end_agent(Signal::SIGKILL);
+    assert_eq!(process(), before, "it runs without an agent");
+    let output = lab.try_apply(manifest);
+    succeed(&output);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "pod/busy unchanged\n");
+    assert_eq!(process(), before, "and was not started again");
+    lab.delete(manifest);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(before.expect("it ran")).expect("a pid"));
+    let ended = || !std::path::Path::new(&format!("/proc/{pid}/cwd")).exists();
+    crate::namespace::await_that("it has ended", ended);
+}
+
 /// An orderly stop takes the host port and its routes with it.
 #[test]
 fn a_stop_leaves_nothing_on_the_node() {
