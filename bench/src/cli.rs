@@ -5,11 +5,12 @@ use crate::direct::DirectArgs;
 use crate::engine::EngineArgs;
 use crate::host_port::HostPortArgs;
 use crate::interrupt::Interrupt;
+use crate::lab::LabArgs;
 use crate::maglev::MaglevArgs;
 use crate::pktgen::PktgenArgs;
 use crate::report::ReportArgs;
 use crate::search::SearchArgs;
-use crate::{control, direct, engine, host_port, maglev, pktgen, report, search};
+use crate::{control, direct, engine, host_port, lab, maglev, pktgen, report, search};
 
 /// Measures Maglane beside what it is to be compared with, in a lab of its own on this machine.
 #[derive(Debug, Parser)]
@@ -37,6 +38,16 @@ enum Command {
     Engine(EngineArgs),
     /// Maglev tables: time to build, memory, imbalance, disruption, beside published figures.
     Maglev(MaglevArgs),
+    /// The comparison: Maglane, bare forwarders, the kernel and kube-proxy's rules, in one lab.
+    ///
+    /// In namespaces of its own, which go with the process: rounds in which everybody is measured
+    /// once, in turn. Throughput without loss and as fast as it goes, processor time of the whole
+    /// machine, latency of known flows and of first packets, how long a changed backend takes, and
+    /// real connections (iperf3, wrk and nginx, where they are installed).
+    Lab(Box<LabArgs>),
+    /// Forwards for `lab`, in a process of its own.
+    #[command(hide = true)]
+    Forward,
     /// One page of all saved results, to be looked at, kept and printed.
     Report(ReportArgs),
     /// Packets a second through the host port: Maglane beside a bare AF_XDP forwarder.
@@ -69,6 +80,8 @@ impl Cli {
             Command::Engine(args) => engine::run(&args, &interrupt),
             Command::Maglev(args) => maglev::run(&args, &interrupt),
             Command::Report(args) => report::run(&args),
+            Command::Lab(args) => lab::run(&args, &interrupt),
+            Command::Forward => lab::forward(),
             Command::HostPort(args) => host_port::run(&args, &interrupt),
             Command::Control(args) => control::run(&args, &interrupt),
             Command::Direct(args) => direct::run(&args, &interrupt),

@@ -132,6 +132,12 @@ pub(crate) enum BenchError {
         /// What is wrong with it.
         message: String,
     },
+    /// Everything that was to be measured could not be.
+    #[error("nothing could be measured: {why}")]
+    NothingMeasured {
+        /// One reason after the other.
+        why: String,
+    },
     /// A thread of the harness panicked.
     #[error("a thread of the harness panicked: this is a bug")]
     Panicked,

@@ -2,6 +2,7 @@
 //! nobody else's and gone when nobody holds it.
 
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -43,6 +44,11 @@ impl Namespace {
     fn open(name: &str, path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(BenchError::kernel("open the namespace", name))?;
         Ok(Self { name: name.to_owned(), file: Arc::new(file) })
+    }
+
+    /// A path that other processes can open, as long as this is held.
+    pub(crate) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
     }
 
     /// Puts the calling thread there: have one for that.

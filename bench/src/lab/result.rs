@@ -1,6 +1,9 @@
+use std::fmt::Write;
+
 use serde::{Deserialize, Serialize};
 
 use crate::figures::Figure;
+use crate::output::{grouped, table};
 use crate::pktgen::Latency;
 use crate::result::Origin;
 
@@ -43,6 +46,58 @@ pub(crate) struct LabRatio {
     pub(crate) what: String,
     /// One a round, of what was measured in that round.
     pub(crate) figure: Figure,
+}
+
+impl LabResult {
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        for condition in &self.conditions {
+            let _ = writeln!(text, "{condition}");
+        }
+        let _ = writeln!(text, "On {}\n", self.origin.machine.show());
+        let mut metric = "";
+        let mut rows = table(["", "SERVICES", "MEDIAN (LEAST–GREATEST)"]);
+        for figure in &self.figures {
+            if figure.metric != metric && !metric.is_empty() {
+                let _ = writeln!(text, "{}\n", rows.trim_fmt());
+                rows = table(["", "SERVICES", "MEDIAN (LEAST–GREATEST)"]);
+            }
+            if figure.metric != metric {
+                metric = &figure.metric;
+                let unit = if figure.unit == "pps" { "Mpps" } else { &figure.unit };
+                let _ = writeln!(text, "{metric} ({unit})");
+            }
+            let scale = if figure.unit == "pps" { 1e6 } else { 1.0 };
+            let services = grouped(figure.services.into());
+            rows.add_row([figure.subject.clone(), services, figure.figure.show(scale, 3)]);
+        }
+        let _ = writeln!(text, "{}\n", rows.trim_fmt());
+        self.latency_text(&mut text);
+        for ratio in &self.ratios {
+            let _ = writeln!(text, "{}: {}", ratio.what, ratio.figure.show(1.0, 3));
+        }
+        for skipped in &self.skipped {
+            let _ = writeln!(text, "Not measured: {skipped}");
+        }
+        if self.interrupted {
+            let _ = writeln!(text, "Interrupted: this is what was measured until then.");
+        }
+        text
+    }
+
+    fn latency_text(&self, text: &mut String) {
+        if self.latencies.is_empty() {
+            return;
+        }
+        let mut rows = table(["LATENCY", "SERVICES", "", "P50 µs", "P90", "P99", "P99.9", "MAX"]);
+        for one in &self.latencies {
+            let mut row = vec![one.subject.clone(), grouped(one.services.into()), one.at.clone()];
+            row.extend(one.latency_ns.cells());
+            rows.add_row(row);
+        }
+        let _ = writeln!(text, "{}\n", rows.trim_fmt());
+    }
 }
 
 /// Result of `lab`.

@@ -7,7 +7,7 @@ use std::process::Command;
 use super::interface::{Interface, InterfaceName};
 use super::report::{Bias, TrialResult};
 use super::schedule::Pace;
-use super::sender::Load;
+use super::sender::{Load, Traffic};
 use super::session::{Content, Session, SessionPlan};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -31,18 +31,7 @@ pub(crate) fn measure(
 ) -> Result<Option<Bias>> {
     // A capture may hold anything, and says nothing of itself.
     let Content::Flows(traffic) = content else { return Ok(None) };
-    let namespace = Namespace::private()?;
-    let mtu = traffic.sizes.iter().max().copied().unwrap_or(0).max(1_500);
-    make_pair(&namespace, mtu)?;
-    let find = |name: &str| {
-        let named = InterfaceName { namespace: None, name: name.to_owned() };
-        namespace.run(|| Interface::find("back to back", &named))
-    };
-    let [sender, receiver] = [find(ENDS[0])?, find(ENDS[1])?];
-    let mut traffic = traffic.clone();
-    traffic.link.source = sender.mac;
-    traffic.link.destination = receiver.mac;
-    let plan = SessionPlan { sender, receiver: Some(receiver), ..plan.clone() };
+    let (plan, traffic) = back_to_back(plan, traffic.clone())?;
     // A ramp's fastest moment is what counts.
     let pace = match load.pace {
         Pace::Ramp { from_pps, to_pps, .. } => {
@@ -60,11 +49,30 @@ pub(crate) fn measure(
     let mut session = Session::open(plan, Content::Flows(traffic), interrupt)?;
     let outcome = session.trial(load, |_| {})?;
     interrupt.check()?;
-    let over = format!(
-        "the same load for {:.1} s over a veth pair of its own",
-        outcome.sender.elapsed_ns as f64 / 1e9
-    );
+    let seconds = outcome.sender.elapsed_ns as f64 / 1e9;
+    let over = format!("the same load for {seconds:.1} s over a veth pair of its own");
     Ok(Some(Bias { over, trial: TrialResult::of(&outcome) }))
+}
+
+/// The same over a new veth pair.
+///
+/// # Errors
+/// When the veth pair cannot be made.
+pub(crate) fn back_to_back(
+    plan: &SessionPlan,
+    mut traffic: Traffic,
+) -> Result<(SessionPlan, Traffic)> {
+    let namespace = Namespace::private()?;
+    let mtu = traffic.sizes.iter().max().copied().unwrap_or(0).max(1_500);
+    make_pair(&namespace, mtu)?;
+    let find = |name: &str| {
+        let named = InterfaceName { namespace: None, name: name.to_owned() };
+        namespace.run(|| Interface::find("back to back", &named))
+    };
+    let [sender, receiver] = [find(ENDS[0])?, find(ENDS[1])?];
+    traffic.link.source = sender.mac;
+    traffic.link.destination = receiver.mac;
+    Ok((SessionPlan { sender, receiver: Some(receiver), ..plan.clone() }, traffic))
 }
 
 fn make_pair(namespace: &Namespace, mtu: usize) -> Result<()> {

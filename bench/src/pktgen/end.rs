@@ -14,7 +14,7 @@ use super::meter::{self, Meter, count_step};
 use super::shared::Shared;
 use super::source::Source;
 use super::stamp::{Direction, Found, Run, Stamp};
-use super::take::{Taken, Taking};
+use super::take::{Taken, Taking, Xdp};
 use crate::error::Result;
 
 /// Queues that are used of one interface.
@@ -30,6 +30,8 @@ pub(crate) struct EndPlan {
     pub(crate) interface: Interface,
     /// Whether they arrive here, and what else does.
     pub(crate) takes: Option<Taken>,
+    /// Where XDP runs.
+    pub(crate) xdp: Xdp,
     /// Whether they are answered here.
     pub(crate) responds: bool,
 }
@@ -117,7 +119,7 @@ impl End {
         if let Some(what) = plan.takes {
             bound.iter_mut().for_each(|queue| queue.refill(&mut pool));
             let sockets: Vec<RawFd> = bound.iter().map(|queue| queue.fd().as_raw_fd()).collect();
-            taking = Some(Taking::attach(name, &sockets, what)?);
+            taking = Some(Taking::attach(name, &sockets, what, plan.xdp)?);
         }
         Ok(Self { plan, pool, queues: bound, ring_frames: ring as usize, taking })
     }

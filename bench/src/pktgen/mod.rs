@@ -39,10 +39,17 @@ mod station;
 mod take;
 mod tuples;
 
+pub(crate) use frame::{Link, Shape};
+pub(crate) use interface::{Interface, InterfaceName, parse_mac};
+pub(crate) use meter::Metered;
 pub(crate) use options::{PktgenArgs, TrafficArgs, TrafficInfo, ns, seconds};
 pub(crate) use report::{Bias, DirectionResult, Latency, PktgenResult, Step, TrialResult};
 pub(crate) use schedule::{Pace, Rate};
-pub(crate) use session::{Content, Session};
+pub(crate) use sender::{Load, Traffic};
+pub(crate) use session::{Content, Outcome, Session, SessionPlan};
+pub(crate) use station::Wait;
+pub(crate) use take::{Taken, Taking, Xdp};
+pub(crate) use tuples::{AddressRange, Destination, Tuples};
 
 use crate::error::{BenchError, Result};
 use crate::interrupt::Interrupt;

@@ -18,6 +18,7 @@ use super::sender::{Load, OPEN_RATE_PPS, Traffic};
 use super::session::{Content, SessionPlan};
 use super::stamp::{MAX_FLOWS, MAX_SEQUENCE};
 use super::station::Wait;
+use super::take::Xdp;
 use super::tuples::{AddressRange, Destination, Tuples};
 use crate::error::{BenchError, Result};
 use crate::output::{Format, grouped};
@@ -145,6 +146,9 @@ pub(crate) struct TrafficArgs {
     /// How the generator waits for time and packets.
     #[arg(long, value_enum, default_value_t)]
     poll: Wait,
+    /// Where packets are taken off the receiving interface.
+    #[arg(long, value_enum, default_value_t)]
+    xdp: Xdp,
     /// Send on an interface even if the machine's default route leads there.
     #[arg(long)]
     force: bool,
@@ -260,6 +264,7 @@ impl TrafficArgs {
             responds: self.respond || self.protocol == Protocol::Tcp,
             cores,
             waiting: self.poll,
+            xdp: self.xdp,
         })
     }
 

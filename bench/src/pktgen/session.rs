@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::source::Source;
 use super::stamp::Run;
 use super::station::{Station, StationDone, Wait};
-use super::take::Taken;
+use super::take::{Taken, Xdp};
 use crate::error::{BenchError, Result};
 use crate::interrupt::Interrupt;
 
@@ -46,6 +46,8 @@ pub(crate) struct SessionPlan {
     pub(crate) cores: Vec<usize>,
     /// How these wait.
     pub(crate) waiting: Wait,
+    /// Where XDP runs on interfaces that receive.
+    pub(crate) xdp: Xdp,
 }
 
 /// What came of one direction.
@@ -99,11 +101,13 @@ impl Session {
         let mut ends = vec![EndPlan {
             interface: plan.sender.clone(),
             takes: (!apart || plan.responds).then_some(what),
+            xdp: plan.xdp,
             responds: !apart && plan.responds,
         }];
         ends.extend(plan.receiver.clone().map(|interface| EndPlan {
             interface,
             takes: Some(what),
+            xdp: plan.xdp,
             responds: plan.responds,
         }));
         let mut stations = Vec::new();

@@ -17,8 +17,9 @@ use crate::rig::{pin, thread_cpu_ns};
 
 /// Rounds without anything to do before an adaptive station sleeps.
 const IDLE_ROUNDS: u32 = 64;
-/// It does not sleep for less: going to sleep and waking up takes as long.
-const MIN_SLEEP_NS: u64 = 60_000;
+/// It does not sleep for less, and what is due meanwhile is sent together: to sleep and to wake up
+/// for every packet would cost more than to wait awake.
+const MIN_SLEEP_NS: u64 = 200_000;
 /// Nor does it sleep longer, or it would not see that a trial is over.
 const MAX_SLEEP_NS: u64 = 5_000_000;
 const NS_PER_MS: u64 = 1_000_000;
@@ -177,8 +178,8 @@ fn sleep(ends: &[End], parts: &[Part], waker: &Waker, shared: &Shared) -> Result
             ends.iter().flat_map(|end| end.queues()).take(MAX_PORTS).collect();
         let ms = left_ns.min(MAX_SLEEP_NS) / NS_PER_MS - 1;
         wait(queues, waker, ms.max(1) as u32)?;
-    } else if left_ns >= MIN_SLEEP_NS {
-        thread::sleep(Duration::from_nanos(left_ns));
+    } else {
+        thread::sleep(Duration::from_nanos(left_ns.max(MIN_SLEEP_NS)));
     }
     Ok(())
 }

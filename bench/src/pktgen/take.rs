@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use aya::maps::XskMap;
 use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{ProgramError, Xdp};
+use aya::programs::{ProgramError, Xdp as Program};
 use aya::{Ebpf, EbpfLoader};
+use clap::ValueEnum;
+use serde::Serialize;
 
 use crate::error::{BenchError, Result};
 
@@ -26,6 +28,20 @@ pub(crate) enum Taken {
     AllIp,
 }
 
+/// Where XDP runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Xdp {
+    /// In the driver, or in the kernel where the driver has no XDP.
+    #[default]
+    Auto,
+    /// In the driver.
+    Native,
+    /// In the kernel's receive path. Slower, but it also sees what another namespace's tc program
+    /// hands over (`bpf_redirect_peer`), which no driver does.
+    Generic,
+}
+
 /// Takes packets until it is dropped.
 pub(crate) struct Taking {
     _programs: Ebpf,
@@ -39,7 +55,12 @@ impl Taking {
     ///
     /// # Errors
     /// When the kernel refuses, or somebody else's program is there.
-    pub(crate) fn attach(interface: &str, sockets: &[RawFd], what: Taken) -> Result<Self> {
+    pub(crate) fn attach(
+        interface: &str,
+        sockets: &[RawFd],
+        what: Taken,
+        xdp: Xdp,
+    ) -> Result<Self> {
         let failed = |operation| {
             move |source: Box<dyn std::error::Error + Send + Sync>| BenchError::Xdp {
                 operation,
@@ -61,13 +82,13 @@ impl Taking {
                     .map_err(|error| failed("fill the map of")(error.into()))?;
             }
         }
-        let program: &mut Xdp = programs
+        let program: &mut Program = programs
             .program_mut(PROGRAM)
             .ok_or(ProgramError::NotLoaded)
             .and_then(TryInto::try_into)
             .map_err(|error: ProgramError| failed("find")(error.into()))?;
         program.load().map_err(|error| failed("load")(error.into()))?;
-        let (link, native) = attach(program, interface)
+        let (link, native) = attach(program, interface, xdp)
             .map_err(|error| failed("attach")(error.into()))?
             .ok_or_else(|| BenchError::ForeignXdp { interface: interface.to_owned() })?;
         let link = program.take_link(link).map_err(|error| failed("attach")(error.into()))?;
@@ -79,19 +100,23 @@ type Attached = (aya::programs::xdp::XdpLinkId, bool);
 
 /// In the driver, or where that cannot be, in the kernel. `None` when the device is taken.
 fn attach(
-    program: &mut Xdp,
+    program: &mut Program,
     interface: &str,
+    xdp: Xdp,
 ) -> std::result::Result<Option<Attached>, ProgramError> {
     let give_up = Instant::now() + BUSY_RETRY;
     loop {
-        let native = program.attach(interface, XdpMode::Driver);
-        match native {
-            Ok(link) => return Ok(Some((link, true))),
+        let mode = if xdp == Xdp::Generic { XdpMode::Skb } else { XdpMode::Driver };
+        match program.attach(interface, mode) {
+            Ok(link) => return Ok(Some((link, xdp != Xdp::Generic))),
             Err(error) if is_busy(&error) && Instant::now() < give_up => {
                 thread::sleep(Duration::from_millis(50));
             }
             Err(error) if is_busy(&error) => return Ok(None),
-            Err(_) => return Ok(Some((program.attach(interface, XdpMode::Skb)?, false))),
+            Err(_) if xdp == Xdp::Auto => {
+                return Ok(Some((program.attach(interface, XdpMode::Skb)?, false)));
+            }
+            Err(error) => return Err(error),
         }
     }
 }

@@ -38,7 +38,11 @@ impl AddressRange {
         }
     }
 
-    fn between(first: IpAddr, last: IpAddr) -> Result<Self, String> {
+    /// From one address to another.
+    ///
+    /// # Errors
+    /// When they are of two families, or in the wrong order, or too far apart.
+    pub(crate) fn between(first: IpAddr, last: IpAddr) -> Result<Self, String> {
         let count = match (first, last) {
             (IpAddr::V4(first), IpAddr::V4(last)) => {
                 u128::from(last.to_bits()).checked_sub(first.to_bits().into())

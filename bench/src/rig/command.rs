@@ -24,6 +24,11 @@ pub(crate) fn run_command(command: &mut Command) -> Result<String> {
 }
 
 /// Runs a command to its end, with this on its standard input. Returns what it printed.
+pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Result<String> {
+    run(command, input)
+}
+
+/// Runs a command to its end, with this on its standard input. Returns what it printed.
 pub(super) fn run(command: &mut Command, input: &str) -> Result<String> {
     let text = typed(command);
     let failed = |cause| BenchError::Run { command: text.clone(), cause };

@@ -16,17 +16,17 @@ mod machine;
 mod place;
 
 pub(crate) use bare::{BareCounters, BareForwarder};
-pub(crate) use command::run_command;
+pub(crate) use command::{run_command, run_with_input};
 pub(crate) use cpu::{CpuClocks, CpuCost, thread_cpu_ns};
 pub(crate) use lab::{Lab, LabOptions, Pod, Programs, SERVICE_PORT};
 pub(crate) use machine::Machine;
 pub(crate) use place::{Placed, inside, pin};
 
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How workers wait for packets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Poll {
     /// Never sleep: one whole core a worker.

@@ -10,7 +10,7 @@ use crate::interrupt::Interrupt;
 use crate::output::{self, Format, progress};
 use crate::pktgen::{Content, Pace, Rate, Session, TrafficArgs, TrialResult, bias, ns, seconds};
 use crate::result::Origin;
-use mlr::{Goal, Next, Range, Trial};
+pub(crate) use mlr::{Goal, Next, Range, Trial};
 pub(crate) use report::SearchResult;
 use report::{GoalResult, LatencyResult};
 

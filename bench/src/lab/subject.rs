@@ -1,0 +1,259 @@
+//! Who forwards, started and stopped in one and the same lab.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::forwarder::{Role, Spec, unmake_host_port};
+use super::place::{BACKENDS, NODE_ENDS, Place, SERVICE_PORT, UDP_PORT, service};
+use super::rules;
+use crate::error::{BenchError, Result};
+use crate::pktgen::{AddressRange, Destination};
+use crate::rig::{Poll, run_with_input};
+
+/// Who forwards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// The kernel's routing, without any translation.
+    Kernel,
+    /// kube-proxy's rules in nftables.
+    Nftables,
+    /// kube-proxy's rules in iptables.
+    Iptables,
+    /// Maglane on a host port.
+    HostPort,
+    /// The bare forwarder on a host port.
+    BareHostPort,
+    /// Maglane on XDP ports.
+    XdpPorts,
+    /// A bare forwarder on XDP ports.
+    BarePorts,
+}
+
+/// Who forwards, how, and for how many Services.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Subject {
+    /// Who.
+    pub(super) kind: Kind,
+    /// Worker threads, where there are any.
+    pub(super) workers: u32,
+    /// How they wait.
+    pub(super) poll: Poll,
+    /// Services; 0 where nobody knows any.
+    pub(super) services: u32,
+}
+
+impl Subject {
+    /// For people.
+    pub(super) fn name(&self) -> String {
+        let workers = if self.workers == 1 { "1 worker" } else { "2 workers" };
+        let poll = self.poll.as_str();
+        match self.kind {
+            Kind::Kernel => "kernel, no translation".to_owned(),
+            Kind::Nftables => "kube-proxy, nftables".to_owned(),
+            Kind::Iptables => "kube-proxy, iptables".to_owned(),
+            Kind::HostPort => format!("Maglane, host port, {workers}, {poll}"),
+            Kind::BareHostPort => format!("bare AF_XDP, host port, {poll}"),
+            Kind::XdpPorts => format!("Maglane, XDP ports, {poll}"),
+            Kind::BarePorts => format!("bare AF_XDP, XDP ports, {poll}"),
+        }
+    }
+
+    /// Whether a real client can reach a real server through it.
+    pub(super) fn carries_connections(&self) -> bool {
+        matches!(self.kind, Kind::Kernel | Kind::Nftables | Kind::Iptables | Kind::HostPort)
+    }
+
+    /// Whether its backends can be changed.
+    pub(super) fn has_backends(&self) -> bool {
+        !matches!(self.kind, Kind::Kernel | Kind::BareHostPort | Kind::BarePorts)
+    }
+
+    /// Where packets are sent.
+    pub(super) fn destinations(&self) -> Vec<Destination> {
+        if self.kind == Kind::Kernel {
+            let one =
+                |address| Destination { addresses: AddressRange::one(address), port: UDP_PORT };
+            return BACKENDS.map(|address| one(address.into())).to_vec();
+        }
+        let last = service(self.services.max(1) - 1);
+        AddressRange::between(service(0).into(), last.into())
+            .map(|addresses| vec![Destination { addresses, port: SERVICE_PORT }])
+            .unwrap_or_default()
+    }
+
+    /// Starts it. It ends when what is returned is dropped.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub(super) fn start<'a>(&self, place: &'a Place, bare: &BareProgram) -> Result<Running<'a>> {
+        let mut running = Running { place, kind: self.kind, child: None };
+        match self.kind {
+            Kind::Kernel => {}
+            Kind::Nftables => running.nft(&rules::nftables(self.services))?,
+            Kind::Iptables => running.iptables(&rules::iptables(self.services), false)?,
+            Kind::HostPort => running.child = Some(self.forwarder(place, Role::HostPort)?),
+            Kind::XdpPorts => running.child = Some(self.forwarder(place, Role::XdpPorts)?),
+            Kind::BarePorts => running.child = Some(self.forwarder(place, Role::BarePorts)?),
+            Kind::BareHostPort => running.child = Some(self.bare_host_port(place, bare)?),
+        }
+        Ok(running)
+    }
+
+    fn forwarder(&self, place: &Place, role: Role) -> Result<Forwarder> {
+        let Self { workers, poll, services, .. } = *self;
+        let spec = Spec { role, workers, poll, services };
+        let line = serde_json::to_string(&spec).unwrap_or_default();
+        let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("maglane-bench"));
+        let mut command = Command::new(program);
+        command.arg("forward");
+        Forwarder::start(place, command, Some(&line))
+    }
+
+    fn bare_host_port(&self, place: &Place, bare: &BareProgram) -> Result<Forwarder> {
+        place.node.run(|| super::forwarder::make_bare_host_port(self.workers))?;
+        let [client, server] = NODE_ENDS;
+        let mut command = Command::new(&bare.0);
+        command.args(["--client", client, "--sink", server]);
+        command.args(["--vip", &service(0).to_string(), "--poll", self.poll.as_str()]);
+        command.args(["--workers", &self.workers.to_string()]);
+        Forwarder::start(place, command, None)
+            .inspect_err(|_| drop(place.node.run(unmake_host_port)))
+    }
+}
+
+/// Where the bare forwarder for host ports is.
+pub(super) struct BareProgram(pub(super) PathBuf);
+
+/// Somebody who forwards.
+pub(super) struct Running<'a> {
+    place: &'a Place,
+    kind: Kind,
+    child: Option<Forwarder>,
+}
+
+impl Running<'_> {
+    /// Has the first Service have so many backends. Returns how long that took.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(super) fn change(&mut self, backends: usize) -> Result<Duration> {
+        let start = Instant::now();
+        match self.kind {
+            Kind::Nftables => self.nft(&rules::nftables_change(backends))?,
+            Kind::Iptables => self.iptables(&rules::iptables_change(backends), true)?,
+            _ => {
+                if let Some(child) = &mut self.child {
+                    return child.change(backends);
+                }
+            }
+        }
+        Ok(start.elapsed())
+    }
+
+    fn nft(&self, text: &str) -> Result<()> {
+        self.place
+            .node
+            .run(|| run_with_input(Command::new("nft").args(["-f", "-"]), text).map(drop))
+    }
+
+    fn iptables(&self, text: &str, keep: bool) -> Result<()> {
+        self.place.node.run(|| {
+            let mut command = Command::new("iptables-restore");
+            if keep {
+                command.arg("--noflush");
+            }
+            run_with_input(&mut command, text).map(drop)
+        })
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        drop(self.child.take());
+        // What could not be taken away goes with the namespace.
+        let _ = match self.kind {
+            Kind::Nftables => self.nft(rules::NFTABLES_END),
+            Kind::Iptables => self.iptables(rules::IPTABLES_END, false),
+            Kind::HostPort | Kind::BareHostPort => self.place.node.run(unmake_host_port),
+            Kind::Kernel | Kind::XdpPorts | Kind::BarePorts => Ok(()),
+        };
+        // Connections that the kernel tracks would be the next one's, too.
+        let _ = self
+            .place
+            .node
+            .run(|| run_with_input(Command::new("conntrack").arg("--flush"), "").map(drop));
+    }
+}
+
+/// A process that forwards.
+struct Forwarder {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Forwarder {
+    fn start(place: &Place, mut command: Command, line: Option<&str>) -> Result<Self> {
+        let text = format!("{} {}", command.get_program().to_string_lossy(), line.unwrap_or(""));
+        let failed = |cause| BenchError::Run { command: text.clone(), cause };
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = place.node.run(|| command.spawn().map_err(failed))?;
+        let broken = || failed(std::io::ErrorKind::BrokenPipe.into());
+        let mut input = child.stdin.take().ok_or_else(broken)?;
+        let output = BufReader::new(child.stdout.take().ok_or_else(broken)?);
+        if let Some(line) = line {
+            // One that ends without reading says why below.
+            let _ = writeln!(input, "{line}");
+        }
+        let mut forwarder = Self { child, input: Some(input), output };
+        if forwarder.answer().trim() == "ready" {
+            return Ok(forwarder);
+        }
+        drop(forwarder.input.take());
+        let mut message = String::new();
+        if let Some(errors) = &mut forwarder.child.stderr {
+            let _ = errors.read_to_string(&mut message);
+        }
+        let status = forwarder.child.wait().map_err(failed)?;
+        Err(BenchError::Failed {
+            command: text.clone(),
+            status,
+            message: message.trim().to_owned(),
+        })
+    }
+
+    fn answer(&mut self) -> String {
+        let mut line = String::new();
+        let _ = self.output.read_line(&mut line);
+        line
+    }
+
+    fn change(&mut self, backends: usize) -> Result<Duration> {
+        if let Some(input) = &mut self.input {
+            let _ = writeln!(input, "{backends}");
+        }
+        let answer = self.answer();
+        let ns = answer.trim().parse().map_err(|_| BenchError::Unexpected {
+            command: "maglane-bench forward".to_owned(),
+            what: format!("{answer:?} is no number"),
+        })?;
+        Ok(Duration::from_nanos(ns))
+    }
+}
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        const GRACE: Duration = Duration::from_secs(10);
+        drop(self.input.take());
+        let deadline = Instant::now() + GRACE;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() >= deadline {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}

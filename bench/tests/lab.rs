@@ -1,0 +1,77 @@
+//! The comparison, in short: everybody starts, forwards, and is put away; the kernel takes the rules
+//! that are said to be kube-proxy's.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const SUBJECTS: [&str; 5] = [
+    "kernel, no translation",
+    "Maglane, host port, 1 worker, adaptive",
+    "Maglane, XDP ports, adaptive",
+    "bare AF_XDP, XDP ports, adaptive",
+    "kube-proxy, nftables",
+];
+
+fn lab(more: &[&str]) -> Output {
+    let common = ["lab", "--rounds", "2", "--seconds", "0.2", "--rate", "5k", "-o", "json"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maglane-bench"));
+    command.args(common).args(["--services", "20", "--flows", "64"]).args(more);
+    command.output().expect("maglane-bench")
+}
+
+fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+#[test]
+fn everybody_forwards_and_is_compared() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: network namespaces need root");
+        return;
+    }
+    let mut more = vec!["--only", "max,latency,change"];
+    let mut expected = Vec::new();
+    for subject in SUBJECTS {
+        if subject.contains("nftables") && !is_installed("nft") {
+            eprintln!("SKIPPED: nft is not installed");
+            continue;
+        }
+        more.extend(["--subject", subject]);
+        expected.push(subject);
+    }
+    if is_installed("iptables-restore") {
+        more.extend(["--subject", "kube-proxy, iptables"]);
+        expected.push("kube-proxy, iptables");
+    }
+    let output = lab(&more);
+    let steps = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{steps}");
+    let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(result["skipped"].as_array().map(Vec::len), Some(0), "{steps}");
+    let figures = result["figures"].as_array().expect("figures");
+    for subject in &expected {
+        let of = |metric: &str| {
+            figures.iter().find(|figure| {
+                figure["subject"] == *subject
+                    && figure["metric"].as_str().is_some_and(|name| name.starts_with(metric))
+            })
+        };
+        let fastest = of("Throughput when").unwrap_or_else(|| panic!("no {subject}: {steps}"));
+        assert_eq!(fastest["rounds"].as_array().map(Vec::len), Some(2), "{fastest}");
+        assert!(fastest["figure"]["min"].as_f64().expect("a rate") > 1_000.0, "{fastest}");
+        let knows_backends = subject.starts_with("Maglane") || subject.starts_with("kube-proxy");
+        assert_eq!(of("One changed backend").is_some(), knows_backends, "{subject}");
+        let latencies = result["latencies"].as_array().expect("latencies");
+        let late = latencies.iter().filter(|latency| latency["subject"] == *subject).count();
+        assert_eq!(late, 2, "known flows and first packets of {subject}");
+    }
+}
+
+#[test]
+fn nobody_is_said_to_be_nobody() {
+    let output = lab(&["--subject", "katran"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(errors.trim(), "error: --subject: nobody has such a name");
+}
