@@ -149,7 +149,7 @@ impl<'a> Book<'a> {
     fn conditions(&self) -> Vec<String> {
         let args = self.args;
         vec![format!(
-            "{} interleaved rounds; medians, with the least and the greatest. UDP over IPv4 in \
+            "Rounds: {}, everybody in turn in each; medians, with the least and the greatest. UDP over IPv4 in \
              frames of 60 bytes, {} flows, between two veth pairs through a node of its own; the \
              generator sends and receives over AF_XDP on core 0. On a veth there is no zero-copy: \
              AF_XDP copies every packet twice there.",
@@ -223,7 +223,8 @@ impl<'a> Book<'a> {
                 };
                 ratios.push(LabRatio {
                     what: format!(
-                        "{metric:?}: {} / {}{services}",
+                        "{}: {} / {}{services}",
+                        metric.describe(self.args).0,
                         one.subject.name(),
                         other.subject.name()
                     ),

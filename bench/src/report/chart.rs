@@ -10,7 +10,7 @@ use super::html::Html;
 const WIDTH: u32 = 760;
 const ROW_HEIGHT: i32 = 26;
 const BAR_HEIGHT: i32 = 14;
-const LABEL_WIDTH: i32 = 250;
+const LABEL_WIDTH: i32 = 290;
 const VALUE_WIDTH: i32 = 150;
 const LINES_HEIGHT: u32 = 320;
 const FONT: &str = "system-ui, sans-serif";
@@ -135,7 +135,8 @@ pub(super) fn stacks(rows: &[Stack], format: fn(&f64) -> String) -> Html {
 
 fn scale(value: f64, longest: f64) -> i32 {
     let room = f64::from(WIDTH as i32 - LABEL_WIDTH - VALUE_WIDTH);
-    LABEL_WIDTH + (value / longest * room) as i32
+    // A difference that noise made negative has no bar; its figure is written all the same.
+    LABEL_WIDTH + (value.max(0.0) / longest * room) as i32
 }
 
 /// Lines over two axes.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::{latency_cells, percentile, percentiles, us};
 use crate::lab::{LabFigure, LabResult};
 use crate::output::grouped;
-use crate::report::chart::{Axis, Bar, Line, bars, lines};
+use crate::report::chart::{Axis, Bar, Line, SERIES, bars, lines};
 use crate::report::html::Html;
 use crate::report::load::{Named, Saved};
 
@@ -35,10 +35,9 @@ fn one(result: &LabResult) -> Html {
             metrics.push(&figure.metric);
         }
     }
-    let subjects = subjects(result);
     for metric in metrics {
         let of = result.figures.iter().filter(|figure| figure.metric == metric);
-        html.add(&metric_chart(metric, &of.collect::<Vec<_>>(), &subjects));
+        html.add(&metric_chart(metric, &of.collect::<Vec<_>>()));
     }
     html.add(&latencies(result));
     html.add(&Html::details("All figures", &table(result)));
@@ -51,14 +50,12 @@ fn one(result: &LabResult) -> Html {
     html
 }
 
-fn subjects(result: &LabResult) -> Vec<String> {
-    let mut subjects: Vec<String> = Vec::new();
-    for figure in &result.figures {
-        if !subjects.contains(&figure.subject) {
-            subjects.push(figure.subject.clone());
-        }
-    }
-    subjects
+/// One colour for all that are alike: Maglane, bare forwarders, the kernel, kube-proxy.
+fn family(subject: &str) -> usize {
+    const BEGINNINGS: [(&str, usize); 4] =
+        [("Maglane", 0), ("bare", 7), ("kernel", 1), ("kube-proxy, nftables", 2)];
+    let found = BEGINNINGS.iter().find(|(beginning, _)| subject.starts_with(beginning));
+    found.map_or(3, |(_, colour)| *colour)
 }
 
 fn label(figure: &LabFigure) -> String {
@@ -69,13 +66,13 @@ fn label(figure: &LabFigure) -> String {
     }
 }
 
-fn metric_chart(metric: &str, figures: &[&LabFigure], subjects: &[String]) -> Html {
+fn metric_chart(metric: &str, figures: &[&LabFigure]) -> Html {
     let scale = if figures.iter().all(|figure| figure.unit == "pps") { 1e6 } else { 1.0 };
     let rows = figures.iter().map(|figure| Bar {
         label: label(figure),
         value: figure.figure.median / scale,
         spread: Some((figure.figure.min / scale, figure.figure.max / scale)),
-        series: subjects.iter().position(|subject| *subject == figure.subject).unwrap_or(0),
+        series: family(&figure.subject),
     });
     let unit = match figures.first().map(|figure| figure.unit.as_str()) {
         Some("pps") => "million packets a second",
@@ -92,8 +89,14 @@ fn metric_chart(metric: &str, figures: &[&LabFigure], subjects: &[String]) -> Ht
 fn latencies(result: &LabResult) -> Html {
     let mut by_load: BTreeMap<&str, Vec<Line>> = BTreeMap::new();
     for latency in &result.latencies {
-        let line = percentiles(latency.subject.clone(), &latency.latency_ns);
-        by_load.entry(&latency.at).or_default().push(line);
+        let of_load = by_load.entry(&latency.at).or_default();
+        // The first of each name has the fewest Services; busy workers and second ones, as all
+        // others, stand in the table.
+        let known = of_load.iter().any(|line| line.name == latency.subject);
+        let variant = latency.subject.contains("busy") || latency.subject.contains("2 workers");
+        if !known && !variant && of_load.len() < SERIES {
+            of_load.push(percentiles(latency.subject.clone(), &latency.latency_ns));
+        }
     }
     let mut html = Html::default();
     for (at, of_load) in by_load {
