@@ -7,7 +7,12 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -82,6 +87,27 @@ impl Access {
         let mut stream = StreamOwned::new(session, self.tcp()?);
         stream.flush()?;
         Ok(Client { stream: BufReader::new(stream), token: self.token.clone() })
+    }
+}
+
+impl Access {
+    /// One connection of HTTP/2, for many requests at once.
+    pub(crate) async fn http2(&self) -> http2::SendRequest<Empty<Bytes>> {
+        let mut tls = ClientConfig::clone(&self.tls);
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        let stream = tokio::net::TcpStream::connect(self.address).await.expect("it listens");
+        let name = ServerName::IpAddress(self.address.ip().into());
+        let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await.expect("TLS");
+        let stream = TokioIo::new(stream);
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        sender
+    }
+
+    /// The header that lets it in.
+    pub(crate) fn authorization(&self) -> String {
+        format!("Bearer {}", self.token)
     }
 }
 
@@ -168,14 +194,8 @@ impl Client {
         Ok(Answer { code, body: String::from_utf8_lossy(&body).into_owned() })
     }
 
-    /// The code of an answer that goes on, as a watch's does.
-    pub(crate) fn begin(&mut self, path: &str) -> io::Result<u16> {
-        self.send_head("GET", path, "")?;
-        Ok(self.head()?.0)
-    }
-
     /// The next chunk of an answer; `None` after the last one.
-    pub(crate) fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+    fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
         let size =

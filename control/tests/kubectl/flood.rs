@@ -1,10 +1,15 @@
-//! More of everything than anybody needs: as many watches as connections are taken, connections that say nothing,
+//! More of everything than anybody needs: watches by the thousand, connections that say nothing,
 //! readers that do not read.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use bytes::Bytes;
+use futures::future::join_all;
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
 use serde_json::json;
 
 use crate::client::{Access, Client};
@@ -12,14 +17,10 @@ use crate::kubectl::await_that;
 use crate::standalone::Standalone;
 
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
-/// A connection each, HTTP/1.1, and a few are left: the server takes 512.
-const WATCHES: usize = 500;
+/// Over HTTP/2, in each of which there are so many watches.
+const CONNECTIONS: usize = 3;
+const WATCHES: usize = 900;
 const MEMORY_KIB: u64 = 400 << 10;
-
-fn raise_file_limit() {
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("a limit");
-}
 
 /// A small request is answered soon.
 fn answers(access: &Access) {
@@ -29,43 +30,58 @@ fn answers(access: &Access) {
     assert!(begun.elapsed() < Duration::from_secs(5), "after {:?}", begun.elapsed());
 }
 
+/// A watch that has begun.
+async fn begin(api: &mut http2::SendRequest<Empty<Bytes>>, access: &Access) -> Incoming {
+    let path = format!("https://localhost{CONFIG_MAPS}?watch=1&resourceVersion=0");
+    let request = Request::get(path).header("Authorization", access.authorization());
+    let request = request.body(Empty::new()).expect("a request");
+    let response = api.send_request(request).await.expect("it answers");
+    assert_eq!(response.status(), 200);
+    response.into_body()
+}
+
+/// Reads until it has seen a text.
+async fn see(watch: &mut Incoming, text: &str) {
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        let frame = watch.frame().await.expect("it goes on").expect("it goes on");
+        seen += &String::from_utf8_lossy(frame.data_ref().expect("data"));
+    }
+}
+
 #[test]
-fn a_watch_on_every_connection() {
-    raise_file_limit();
-    let Some(machine) = Standalone::start("a_watch_on_every_connection") else { return };
+fn watches_by_the_thousand() {
+    let Some(machine) = Standalone::start("watches_by_the_thousand") else { return };
     let access = Access::to(&machine);
     let before = machine.memory_kib();
-    let path = format!("{CONFIG_MAPS}?watch=1&resourceVersion=0");
-    let mut watches: Vec<Client> = (0..WATCHES)
-        .map(|number| {
-            let mut client = access.connect().unwrap_or_else(|error| panic!("{number}: {error}"));
-            let code = client.begin(&path).unwrap_or_else(|error| panic!("{number}: {error}"));
-            assert_eq!(code, 200, "watch {number}");
-            client
-        })
-        .collect();
-    answers(&access);
-    let object = json!({"metadata": {"name": "seen-by-all"}, "data": {"a": "x".repeat(10_000)}});
-    let mut writer = access.connect().expect("it listens");
-    assert_eq!(writer.ask("POST", CONFIG_MAPS, &object.to_string()).expect("it answers").code, 201);
-    let begun = Instant::now();
-    for watch in &mut watches {
-        let mut seen = String::new();
-        while !seen.contains("seen-by-all") {
-            let chunk = watch.chunk().expect("it goes on").expect("it goes on");
-            seen += &String::from_utf8_lossy(&chunk);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let mut watches = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let mut api = access.http2().await;
+            for _ in 0..WATCHES {
+                watches.push(begin(&mut api, &access).await);
+            }
         }
-    }
-    assert!(begun.elapsed() < Duration::from_secs(10), "after {:?}", begun.elapsed());
-    let memory = machine.memory_kib();
-    assert!(memory < MEMORY_KIB, "{memory} KiB of memory, {before} before");
-    drop(watches);
+        answers(&access);
+        let object =
+            json!({"metadata": {"name": "seen-by-all"}, "data": {"a": "x".repeat(10_000)}});
+        let mut writer = access.connect().expect("it listens");
+        let written = writer.ask("POST", CONFIG_MAPS, &object.to_string()).expect("it answers");
+        assert_eq!(written.code, 201);
+        let all = watches.iter_mut().map(|watch| see(watch, "seen-by-all"));
+        tokio::time::timeout(Duration::from_secs(20), join_all(all))
+            .await
+            .expect("all have seen it");
+        let memory = machine.memory_kib();
+        assert!(memory < MEMORY_KIB, "{memory} KiB of memory, {before} before");
+        answers(&access);
+    });
     answers(&access);
 }
 
 #[test]
 fn connections_that_say_nothing() {
-    raise_file_limit();
     let Some(mut machine) = Standalone::start("connections_that_say_nothing") else { return };
     let access = Access::to(&machine);
     let mut silent: Vec<_> = (0..300).map(|_| access.tcp().expect("it listens")).collect();

@@ -33,6 +33,7 @@ mod flood;
 mod follow;
 mod kubectl;
 mod lab;
+mod python;
 mod reading;
 mod refusals;
 mod rollouts;
