@@ -1,6 +1,7 @@
 //! The lab's agent: started inside the node, told over its socket to look again.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -20,6 +21,8 @@ use crate::net::{namespace, processes};
 const POLL: Duration = Duration::from_millis(20);
 /// How long the agent may take to serve.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a killed one may hold its port.
+const RELEASE: Duration = Duration::from_secs(5);
 /// How long it gets to take down what it set up, before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 /// Puts the socket where sd_listen_fds(3) says, and becomes the agent, whose number must be told.
@@ -33,7 +36,7 @@ pub(super) fn start_and_wait(
     state: &mut State,
     interrupt: &Interrupt,
 ) -> Result<Vec<String>> {
-    let mut child = start(site, state)?;
+    let mut child = start(site, state, interrupt)?;
     state.agent = Process::of(child.id());
     state.save(site)?;
     wait_until_serves(site, &mut child, interrupt)
@@ -41,14 +44,12 @@ pub(super) fn start_and_wait(
 
 /// Starts the agent inside the node's namespace; it outlives this command. Its API's socket is made
 /// here, on the machine's own loopback, and passed on as systemd does it (sd_listen_fds(3)).
-fn start(site: &Site, state: &State) -> Result<Child> {
+fn start(site: &Site, state: &State, interrupt: &Interrupt) -> Result<Child> {
     let options = &state.options;
     let log = File::create(site.agent_log())
         .and_then(|file| Ok((file.try_clone()?, file)))
         .map_err(LabError::io("create", site.agent_log()))?;
-    let port = state.api_port;
-    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .map_err(|cause| LabError::Port { port, cause })?;
+    let socket = listen(state.api_port, interrupt)?;
     let mut command = Command::new("/bin/sh");
     command
         .args(["-c", PASS_SOCKET])
@@ -72,6 +73,19 @@ fn start(site: &Site, state: &State) -> Result<Child> {
     namespace::run_in(&site.node_namespace(), || command.spawn())?.map_err(|cause| {
         LabError::Command { program: site.agent_program().display().to_string(), cause }
     })
+}
+
+/// The API's port. An agent that was killed holds it until its last thread is gone.
+fn listen(port: u16, interrupt: &Interrupt) -> Result<TcpListener> {
+    let deadline = Instant::now() + RELEASE;
+    loop {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Err(cause) if cause.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                interrupt.sleep(POLL)?;
+            }
+            result => return result.map_err(|cause| LabError::Port { port, cause }),
+        }
+    }
 }
 
 /// Waits until the agent serves and has what lies in its directory in force.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use listenfd::ListenFd;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use thiserror::Error;
 
 /// Where to listen.
@@ -92,6 +93,9 @@ fn inherited() -> Result<Vec<TcpListener>, ListenError> {
             .and_then(|listener| {
                 let listener = listener.ok_or(io::ErrorKind::NotFound)?;
                 listener.set_nonblocking(true)?;
+                // It came here by an exec, and must not go on: a Pod's process would keep the port
+                // for as long as it lives.
+                fcntl(&listener, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
                 Ok(listener)
             })
             .map_err(|cause| ListenError::Inherited { number, cause })?;
