@@ -102,11 +102,10 @@ impl Rig {
         within(&self.backend, work)
     }
 
-    /// What is attached to an interface of the engine's namespace.
+    /// The XDP programs on an interface of the engine's namespace.
     pub(crate) fn attached(&self, interface: &str) -> Vec<String> {
-        let bpftool = ["netns", "exec", &self.engine, "bpftool", "net", "show", "dev", interface];
-        let output = run(Command::new("ip").args(bpftool)).expect("bpftool");
-        output.lines().filter(|line| line.contains(interface)).map(str::to_owned).collect()
+        let shown = self.in_engine_namespace(&format!("link show dev {interface}")).expect("shown");
+        shown.lines().filter(|line| line.contains("prog/xdp")).map(str::to_owned).collect()
     }
 
     /// Both ports receive on one queue. XDP wants no fewer than the other end sends on.
