@@ -105,8 +105,8 @@ impl Subject {
         let Self { workers, poll, services, .. } = *self;
         let spec = Spec { role, workers, poll, services };
         let line = serde_json::to_string(&spec).unwrap_or_default();
-        let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("maglane-bench"));
-        let mut command = Command::new(program);
+        // This very program, even if its file has been replaced meanwhile.
+        let mut command = Command::new("/proc/self/exe");
         command.arg("forward");
         Forwarder::start(place, command, Some(&line))
     }
