@@ -36,7 +36,7 @@ measure() {
 
 measure engine engine --rounds 51
 measure maglev maglev
-measure lab-packets lab --rounds 5 --seconds 0.4 --only ndr,max,cpu,latency,change
+measure lab-packets lab --rounds 5 --seconds 0.3 --only ndr,max,cpu,latency,change
 measure lab-connections lab --rounds 5 --seconds 1 --services 1 \
   --only churn,bulk,requests,connections
 "$bench" report "$results"
