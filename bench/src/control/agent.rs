@@ -23,6 +23,8 @@ use crate::rig::run_command;
 
 /// How long the agent may take to end.
 const GRACE_S: u64 = 10;
+/// How much of its log is shown when something is wrong.
+const TAIL_LINES: usize = 10;
 
 /// A running agent, and the directory with what it was given.
 pub(super) struct Agent {
@@ -79,11 +81,17 @@ impl Agent {
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
-                let log = fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
-                anyhow::bail!("the agent ended ({status}): {}", log.trim());
+                anyhow::bail!("the agent ended ({status}): {}", self.log_tail());
             }
             thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// What it wrote last.
+    pub(super) fn log_tail(&self) -> String {
+        let log = fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
     }
 
     /// What it takes now.

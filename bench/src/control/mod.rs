@@ -97,6 +97,19 @@ async fn measure(
     let world = World::new(Cluster::new(services, args.endpoints as usize));
     let mut agent = Agent::start(&args.programs.maglane()?, args.workers, world.clone())?;
     agent.wait_for_socket(interrupt)?;
+    let measured = figures(args, services, &world, &agent, interrupt).await;
+    let size = measured.with_context(|| format!("the agent's log ends: {}", agent.log_tail()))?;
+    agent.stop(interrupt)?;
+    Ok(size)
+}
+
+async fn figures(
+    args: &ControlArgs,
+    services: usize,
+    world: &Arc<World>,
+    agent: &Agent,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Size> {
     let mut ask = Ask::connect(&agent.socket()).await?;
     let in_force = tokio::time::timeout(START_LIMIT, ask.generation_after(0)).await;
     let mut generation = in_force.context("waited for the cluster to be in force")??;
@@ -111,14 +124,14 @@ async fn measure(
         // The lists are over, the watches may not have begun.
         interrupt.wait_until("a watch", 10, || Ok(world.watching() > 0))?;
         let before = agent.control_time()?;
-        size.latency = one_by_one(args, &world, &mut ask, &mut generation, interrupt).await?;
+        size.latency = one_by_one(args, world, &mut ask, &mut generation, interrupt).await?;
         size.control_time_per_change_us =
             (agent.control_time()? - before).as_secs_f64() * 1e6 / f64::from(args.changes);
-        size.burst_ms = burst(args, &world, &mut ask, generation).await?;
-        check(&world, &mut ask).await?;
+        size.burst_ms =
+            burst(args, world, Ask::connect(&agent.socket()).await?, generation).await?;
+        check(world, &mut ask).await?;
         size.memory_after = agent.memory()?;
     }
-    agent.stop(interrupt)?;
     Ok(size)
 }
 
@@ -154,7 +167,8 @@ async fn one_by_one(
 async fn burst(
     args: &ControlArgs,
     world: &Arc<World>,
-    ask: &mut Ask,
+    // Its own: a question that is given up takes its connection with it.
+    mut ask: Ask,
     mut generation: u32,
 ) -> anyhow::Result<f64> {
     let slices: Vec<_> = (0..args.burst).map(|_| change(world, args.endpoints)).collect();
