@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::controller::Controller;
-use super::feed::{CidrPolicy, ClusterFeed, Feed};
-use super::options::default_service_cidrs;
+use super::feed::{ClusterFeed, Feed};
 use super::tests::{Recorder, policy};
 use crate::model::Settings;
 use crate::source::cluster::tests::server::{CIDRS, Fault, SERVICES, SLICES, Server};
@@ -28,8 +27,7 @@ impl<'a> Agent<'a> {
         let settings = Settings { allocated_elsewhere: true, ..Settings::default() };
         let mut controller = Controller::new(recorder, settings, policy());
         let cluster = start(&options(server, directory)).await;
-        let cidrs = CidrPolicy { always: Vec::new(), otherwise: default_service_cidrs() };
-        let mut feed = Feed::Cluster(Box::new(ClusterFeed::new(cluster, cidrs, None)));
+        let mut feed = Feed::Cluster(Box::new(ClusterFeed::new(cluster, Vec::new(), None)));
         feed.begin(&mut controller);
         controller.settle().expect("nothing is put in force yet");
         Self { controller, feed, routed: Vec::new() }

@@ -27,7 +27,8 @@ pub(super) enum Feed {
 /// An API server, and what was said about it.
 pub(super) struct ClusterFeed {
     cluster: Cluster,
-    cidrs: CidrPolicy,
+    /// Served beside those that the API tells of.
+    told: Vec<IpNet>,
     /// Where kubectl finds the API, when it is our own.
     kubeconfig: Option<PathBuf>,
     started: Instant,
@@ -36,31 +37,10 @@ pub(super) struct ClusterFeed {
     served: Option<Vec<IpNet>>,
 }
 
-/// Which CIDRs are served.
-#[derive(Clone, Debug)]
-pub(super) struct CidrPolicy {
-    /// Served beside those of the API; all there are when it has none.
-    pub(super) always: Vec<IpNet>,
-    /// Served when neither says anything.
-    pub(super) otherwise: Vec<IpNet>,
-}
-
-impl CidrPolicy {
-    /// Those to serve when the API says this, or nothing.
-    pub(super) fn with(&self, of_api: Option<Vec<IpNet>>) -> Vec<IpNet> {
-        let mut cidrs = self.always.clone();
-        for cidr in of_api.unwrap_or_default() {
-            if !cidrs.contains(&cidr) {
-                cidrs.push(cidr);
-            }
-        }
-        if cidrs.is_empty() { self.otherwise.clone() } else { cidrs }
-    }
-}
-
 impl ClusterFeed {
-    pub(super) fn new(cluster: Cluster, cidrs: CidrPolicy, kubeconfig: Option<PathBuf>) -> Self {
-        Self { cluster, cidrs, kubeconfig, started: Instant::now(), complete: false, served: None }
+    /// `told` are Service CIDRs that are served whatever the API says.
+    pub(super) fn new(cluster: Cluster, told: Vec<IpNet>, kubeconfig: Option<PathBuf>) -> Self {
+        Self { cluster, told, kubeconfig, started: Instant::now(), complete: false, served: None }
     }
 }
 
@@ -119,7 +99,9 @@ impl Feed {
         match self {
             Self::Manifests { .. } => Vec::new(),
             Self::Cluster(feed) => {
-                feed.cluster.problems().iter().map(ToString::to_string).collect()
+                let problems = feed.cluster.problems();
+                let problems = problems.iter().map(ToString::to_string);
+                problems.chain(feed.no_cidr()).collect()
             }
         }
     }
@@ -173,15 +155,13 @@ impl ClusterFeed {
         of_api: Option<Vec<IpNet>>,
         controller: &mut Controller<D>,
     ) -> Result<Option<Vec<IpNet>>, AgentError> {
-        let known = of_api.is_some() || !self.cidrs.always.is_empty();
-        let cidrs = self.cidrs.with(of_api);
+        let cidrs = union(&self.told, of_api.unwrap_or_default());
         if self.served.as_ref() == Some(&cidrs) {
             return Ok(None);
         }
         let server = self.cluster.server_ip();
         if let Some(ip) = server.filter(|ip| cidrs.iter().any(|cidr| cidr.contains(ip))) {
-            // The CIDRs that nobody told us may be wrong.
-            if known && !self.complete {
+            if !self.complete {
                 return Err(AccessError::ClusterIp(ip).into());
             }
             tracing::warn!("the API server's address {ip} is in the Service CIDRs {cidrs:?}");
@@ -191,8 +171,27 @@ impl ClusterFeed {
         // They decide how Services and endpoints are read.
         self.cluster.list();
         self.served = Some(cidrs.clone());
+        if let Some(problem) = self.no_cidr() {
+            tracing::warn!("{problem}");
+        }
         Ok(Some(cidrs))
     }
+
+    /// Nothing is guessed: a guess could be where Pods or other machines are.
+    fn no_cidr(&self) -> Option<String> {
+        let none = self.served.as_ref().is_some_and(Vec::is_empty);
+        none.then(|| {
+            "no Service CIDR is known, so this node's own processes have no route to Services \
+             (Pods have): the API server tells of none; give --service-cidr"
+                .to_owned()
+        })
+    }
+}
+
+/// Those of both, each once.
+fn union(told: &[IpNet], of_api: Vec<IpNet>) -> Vec<IpNet> {
+    let further = of_api.into_iter().filter(|cidr| !told.contains(cidr));
+    told.iter().copied().chain(further).collect()
 }
 
 #[cfg(test)]
@@ -200,15 +199,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_api_knows_better_than_a_default_and_a_user_knows_more() {
-        let cidr = |text: &str| text.parse::<IpNet>().expect("a CIDR");
-        let default = vec![cidr("10.96.0.0/12")];
-        let api = || Some(vec![cidr("172.20.0.0/16")]);
-        let policy = CidrPolicy { always: Vec::new(), otherwise: default.clone() };
-        assert_eq!(policy.with(None), default);
-        assert_eq!(policy.with(api()), [cidr("172.20.0.0/16")]);
-        let told = CidrPolicy { always: vec![cidr("10.0.0.0/24")], otherwise: default };
-        assert_eq!(told.with(None), [cidr("10.0.0.0/24")]);
-        assert_eq!(told.with(api()), [cidr("10.0.0.0/24"), cidr("172.20.0.0/16")]);
+    fn a_user_adds_to_what_the_api_tells() {
+        let cidrs = |texts: &[&str]| -> Vec<IpNet> {
+            texts.iter().map(|text| text.parse().expect("a CIDR")).collect()
+        };
+        let (told, of_api) = (cidrs(&["10.0.0.0/24"]), cidrs(&["172.20.0.0/16", "10.0.0.0/24"]));
+        assert_eq!(union(&[], Vec::new()), []);
+        assert_eq!(union(&told, Vec::new()), told);
+        assert_eq!(union(&[], of_api.clone()), of_api);
+        assert_eq!(union(&told, of_api), cidrs(&["10.0.0.0/24", "172.20.0.0/16"]));
     }
 }

@@ -109,15 +109,15 @@ async fn feed(
         }
         SourceOptions::Cluster(of) => {
             let cluster = Cluster::start(of).await?;
-            let feed = ClusterFeed::new(cluster, options.cidr_policy(), None);
+            let feed = ClusterFeed::new(cluster, options.service_cidrs.clone(), None);
             Ok((Feed::Cluster(Box::new(feed)), None))
         }
         SourceOptions::Standalone(of) => {
-            let cidrs = options.cidr_policy().with(None);
+            let cidrs = options.cidrs_to_allocate_from();
             let server = standalone::start(of, cidrs, options.node_addresses(found))?;
             let cluster = Cluster::in_process(&of.followed(), &server);
             let kubeconfig = Some(server.kubeconfig().to_owned());
-            let feed = ClusterFeed::new(cluster, options.cidr_policy(), kubeconfig);
+            let feed = ClusterFeed::new(cluster, options.service_cidrs.clone(), kubeconfig);
             Ok((Feed::Cluster(Box::new(feed)), Some(server)))
         }
     }

@@ -8,7 +8,6 @@ use maglane_dataplane::service::{Deliver, Masquerade};
 use serde::{Deserialize, Serialize};
 
 use super::controller::Policy;
-use super::feed::CidrPolicy;
 use crate::model::{Settings, is_link_local};
 use crate::net::host_port::HostPortOptions;
 use crate::source::cluster::{ClusterOptions, Followed};
@@ -75,7 +74,7 @@ impl StandaloneOptions {
 }
 
 /// kubeadm's, and its like of IPv6.
-pub(crate) fn default_service_cidrs() -> Vec<IpNet> {
+fn default_service_cidrs() -> Vec<IpNet> {
     let ipv4 = Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 12);
     let ipv6 = Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0x10, 0x96, 0, 0, 0, 0, 0), 112);
     vec![ipv4.into(), ipv6.into()]
@@ -135,15 +134,19 @@ impl AgentOptions {
         }
     }
 
-    /// Which CIDRs to serve when an API server tells, or does not.
-    pub(super) fn cidr_policy(&self) -> CidrPolicy {
-        CidrPolicy { always: self.service_cidrs.clone(), otherwise: default_service_cidrs() }
+    /// Where nobody else allocates: what was told, or else what is usual.
+    pub(super) fn cidrs_to_allocate_from(&self) -> Vec<IpNet> {
+        if self.service_cidrs.is_empty() {
+            default_service_cidrs()
+        } else {
+            self.service_cidrs.clone()
+        }
     }
 
     /// The Service CIDRs as far as they are known before anybody was asked.
     fn known_cidrs(&self) -> Vec<IpNet> {
-        if self.service_cidrs.is_empty() && self.is_of_manifests() {
-            default_service_cidrs()
+        if self.is_of_manifests() {
+            self.cidrs_to_allocate_from()
         } else {
             self.service_cidrs.clone()
         }

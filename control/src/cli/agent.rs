@@ -28,7 +28,7 @@ pub(super) struct AgentArgs {
     #[arg(long, value_name = "PATH", default_value = AGENT_SOCKET)]
     socket: PathBuf,
     /// Where ClusterIPs come from; beside the ServiceCIDRs of the API server, where it has any
-    /// [default: those, else 10.96.0.0/12,fd00:10:96::/112]
+    /// [default with --standalone and --manifests: 10.96.0.0/12,fd00:10:96::/112]
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     service_cidr: Vec<IpNet>,
     /// The node's address, one of each family at most; found out if it is not given
