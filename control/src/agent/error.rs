@@ -40,10 +40,10 @@ pub(crate) enum AgentError {
     #[error(transparent)]
     Access(#[from] AccessError),
     /// The API of this machine's own.
-    #[error("--standalone: {0}")]
+    #[error("--standalone")]
     Api(#[from] ApiServerError),
     /// Its socket.
-    #[error("--listen: {0}")]
+    #[error("--listen")]
     Listen(#[from] ListenError),
     /// Changes of manifests would go unnoticed.
     #[error(transparent)]

@@ -25,7 +25,8 @@ pub(super) fn start(
     service_cidrs: Vec<IpNet>,
     node_addresses: Vec<IpAddr>,
 ) -> Result<ApiServer, AgentError> {
-    let listeners = listen(options).open()?;
+    let listen = Listen { address: options.listen, beyond_loopback: options.beyond_loopback };
+    let listeners = listen.open()?;
     let api = listeners.first().and_then(|listener| listener.local_addr().ok());
     let settings = registry::Settings { service_cidrs, ..registry::Settings::default() };
     let data_directory = options.data_dir.clone();
@@ -35,20 +36,6 @@ pub(super) fn start(
         move |inside| beside(inside, api, node_name, node_addresses, lab),
     )?;
     Ok(server)
-}
-
-fn listen(options: &StandaloneOptions) -> Listen {
-    if passed_on() {
-        return Listen::Inherited;
-    }
-    Listen::At { addresses: vec![options.listen], beyond_loopback: options.beyond_loopback }
-}
-
-/// Whether sockets were passed on to this process, as systemd does it.
-fn passed_on() -> bool {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
-    let ours = number("LISTEN_PID").is_none_or(|pid| pid == std::process::id());
-    ours && number("LISTEN_FDS").is_some_and(|count| count > 0)
 }
 
 /// What runs on the API server's thread.

@@ -64,7 +64,7 @@ impl SourceArgs {
         let of_standalone = self.lab || self.data_dir.is_some() || self.listen.is_some();
         anyhow::ensure!(
             self.standalone || !of_standalone,
-            "--data-dir and --listen are about the API of --standalone: add it, or leave them out"
+            "--data-dir and --listen are about the API of --standalone: add --standalone, or leave them out"
         );
         if !self.manifests.is_empty() {
             return Ok(SourceOptions::Manifests(self.manifests));

@@ -104,7 +104,10 @@ pub(crate) enum LabError {
     #[error("the lab's API: {}", api_error(.0))]
     Api(Box<kube::Error>),
     /// No port can be listened on.
-    #[error("cannot listen on 127.0.0.1:{port}, where this lab's API is: {cause}")]
+    #[error(
+        "cannot listen on 127.0.0.1:{port}, where this lab's API is: {cause}: end who listens there \
+         (ss -ltnp sport = :{port}), or put the lab away with `maglane lab down`"
+    )]
     Port {
         /// The port.
         port: u16,

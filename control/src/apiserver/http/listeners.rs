@@ -1,4 +1,4 @@
-//! Where the server listens: at addresses that it binds, or at sockets that it was started with.
+//! Where the server listens: at an address that it binds, or at sockets that it was started with.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -7,18 +7,13 @@ use listenfd::ListenFd;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use thiserror::Error;
 
-/// Where to listen.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Listen {
-    /// At addresses; only loopback ones, unless told otherwise.
-    At {
-        /// Port 0 takes a free one.
-        addresses: Vec<SocketAddr>,
-        /// Whether others than this machine may reach it.
-        beyond_loopback: bool,
-    },
-    /// At the sockets that were passed on as systemd does it (`LISTEN_FDS`, sd_listen_fds(3)).
-    Inherited,
+/// Where to listen, unless the process was started with sockets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Listen {
+    /// A loopback one, unless told otherwise. Port 0 takes a free one.
+    pub(crate) address: SocketAddr,
+    /// Whether others than this machine may reach it.
+    pub(crate) beyond_loopback: bool,
 }
 
 /// Why the server cannot listen.
@@ -27,7 +22,7 @@ pub(crate) enum ListenError {
     /// Others could reach the address.
     #[error(
         "{0} is reachable from outside of this machine: the API holds Secrets and runs commands; \
-         listen on a loopback address, or say that this is meant"
+         listen on a loopback address, or add --listen-beyond-loopback"
     )]
     NotLoopback(SocketAddr),
     /// The kernel refused.
@@ -39,13 +34,7 @@ pub(crate) enum ListenError {
         #[source]
         cause: io::Error,
     },
-    /// No address was given.
-    #[error("no address to listen on")]
-    Nowhere,
-    /// No socket was passed on.
-    #[error("no listening socket was passed on (LISTEN_FDS)")]
-    NotInherited,
-    /// Something else was passed on, or it cannot be used.
+    /// What was passed on is no listening TCP socket, or cannot be used.
     #[error("socket {number} of those that were passed on (LISTEN_FDS) cannot be used")]
     Inherited {
         /// From 0.
@@ -57,31 +46,28 @@ pub(crate) enum ListenError {
 }
 
 impl Listen {
-    /// Opens all of them, ready for tokio; at least one.
+    /// Opens it, or takes over the sockets that were passed on as systemd does it (`LISTEN_FDS`,
+    /// sd_listen_fds(3)). At least one, ready for tokio.
     ///
     /// # Errors
     /// An address that is not allowed, or what the kernel refuses.
-    pub(crate) fn open(&self) -> Result<Vec<TcpListener>, ListenError> {
-        match self {
-            Self::At { addresses, .. } if addresses.is_empty() => Err(ListenError::Nowhere),
-            Self::At { addresses, beyond_loopback } => {
-                addresses.iter().map(|&address| bind(address, *beyond_loopback)).collect()
-            }
-            Self::Inherited => inherited(),
-        }
+    pub(crate) fn open(self) -> Result<Vec<TcpListener>, ListenError> {
+        let inherited = inherited()?;
+        if inherited.is_empty() { Ok(vec![self.bind()?]) } else { Ok(inherited) }
     }
-}
 
-fn bind(address: SocketAddr, beyond_loopback: bool) -> Result<TcpListener, ListenError> {
-    if !address.ip().is_loopback() && !beyond_loopback {
-        return Err(ListenError::NotLoopback(address));
+    fn bind(self) -> Result<TcpListener, ListenError> {
+        let Self { address, beyond_loopback } = self;
+        if !address.ip().is_loopback() && !beyond_loopback {
+            return Err(ListenError::NotLoopback(address));
+        }
+        let open = || {
+            let listener = TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        };
+        open().map_err(|cause| ListenError::Bind { address, cause })
     }
-    let open = || {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    open().map_err(|cause| ListenError::Bind { address, cause })
 }
 
 fn inherited() -> Result<Vec<TcpListener>, ListenError> {
@@ -101,7 +87,7 @@ fn inherited() -> Result<Vec<TcpListener>, ListenError> {
             .map_err(|cause| ListenError::Inherited { number, cause })?;
         listeners.push(listener);
     }
-    if listeners.is_empty() { Err(ListenError::NotInherited) } else { Ok(listeners) }
+    Ok(listeners)
 }
 
 #[cfg(test)]
@@ -111,7 +97,7 @@ mod tests {
     #[test]
     fn others_are_let_in_only_when_told() {
         let address: SocketAddr = "0.0.0.0:0".parse().unwrap();
-        let at = |beyond_loopback| Listen::At { addresses: vec![address], beyond_loopback };
+        let at = |beyond_loopback| Listen { address, beyond_loopback };
         assert!(
             matches!(at(false).open(), Err(ListenError::NotLoopback(refused)) if refused == address)
         );
@@ -122,7 +108,7 @@ mod tests {
     fn a_taken_port_is_named() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let listen = Listen::At { addresses: vec![address], beyond_loopback: false };
+        let listen = Listen { address, beyond_loopback: false };
         let error = listen.open().unwrap_err();
         assert_eq!(error.to_string(), format!("cannot listen on {address}"));
     }

@@ -30,7 +30,7 @@ fn start<F: Future<Output = ()> + 'static>(
     address: SocketAddr,
     beside: impl FnOnce(Inside) -> F + Send + 'static,
 ) -> ApiServer {
-    let listen = Listen::At { addresses: vec![address], beyond_loopback: false };
+    let listen = Listen { address, beyond_loopback: false };
     let options = ApiServerOptions {
         data_directory: directory.to_owned(),
         listeners: listen.open().unwrap(),

@@ -155,8 +155,7 @@ fn start_in<F: Future<Output = ()> + 'static>(
     directory: &std::path::Path,
     beside: impl FnOnce(Inside) -> F + Send + 'static,
 ) -> ApiServer {
-    let listen =
-        Listen::At { addresses: vec!["127.0.0.1:0".parse().unwrap()], beyond_loopback: false };
+    let listen = Listen { address: "127.0.0.1:0".parse().unwrap(), beyond_loopback: false };
     let options = ApiServerOptions {
         data_directory: directory.to_owned(),
         listeners: listen.open().unwrap(),
