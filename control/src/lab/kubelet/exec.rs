@@ -11,18 +11,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::unix::pipe;
-use tokio::process::Child;
 use tokio::sync::mpsc;
 
+use super::Context;
+use super::process::{self, Beside};
 use super::record::{PodRecord, specification};
 use super::target::{self, Target};
-use super::{Context, process};
 use crate::apiserver::pods::{Container, ExecRequest, TerminalSize};
 use crate::apiserver::status::Refusal;
 
@@ -60,39 +58,17 @@ fn failed(error: impl std::fmt::Display) -> Refusal {
     Refusal::new(500, "InternalError", format!("Internal error occurred: {error}"))
 }
 
-/// Ends the command and what it has started when nobody waits for it any more.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw))
-    }
-
-    fn has_ended(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.0 {
-            let _ = killpg(leader, Signal::SIGKILL);
-        }
-    }
-}
-
 async fn with_pipes(target: &Target, request: &mut ExecRequest) -> Result<i32, Refusal> {
     let wants = [request.stdin.is_some(), request.stdout.is_some(), request.stderr.is_some()];
     let stdio = |wanted: bool| if wanted { Stdio::piped() } else { Stdio::null() };
     let [stdin, stdout, stderr] = wants.map(stdio);
-    let mut child = spawn(target, &request.command, |command| {
+    let mut command = spawn(target, &request.command, |command| {
         command.stdin(stdin).stdout(stdout).stderr(stderr).process_group(0);
     })
     .await?;
-    let mut group = Group::of(&child);
-    let input = copy_in(request.stdin.take(), child.stdin.take());
-    let stdout = copy_out(child.stdout.take(), request.stdout.take());
-    let stderr = copy_out(child.stderr.take(), request.stderr.take());
+    let input = copy_in(request.stdin.take(), command.child.stdin.take());
+    let stdout = copy_out(command.child.stdout.take(), request.stdout.take());
+    let stderr = copy_out(command.child.stderr.take(), request.stderr.take());
     // The output ends with the last process that has it; what is not read of the input is lost.
     let streams = async {
         let mut output = std::pin::pin!(async { tokio::join!(stdout, stderr) });
@@ -101,13 +77,12 @@ async fn with_pipes(target: &Target, request: &mut ExecRequest) -> Result<i32, R
             () = input => drop(output.await),
         }
     };
-    finish(&mut child, &mut group, streams, &mut request.exit).await
+    finish(&mut command, streams, &mut request.exit).await
 }
 
 /// Waits for the command while its streams flow, and for what is left of its output after that.
 async fn finish<T>(
-    child: &mut Child,
-    group: &mut Group,
+    command: &mut Beside,
     streams: impl Future<Output = T>,
     exit: &mut tokio::sync::oneshot::Sender<Result<i32, Refusal>>,
 ) -> Result<i32, Refusal> {
@@ -115,12 +90,11 @@ async fn finish<T>(
     let mut flowing = true;
     let status = loop {
         tokio::select! {
-            status = child.wait() => break status.map_err(failed)?,
+            status = command.wait() => break status.map_err(failed)?,
             _ = &mut streams, if flowing => flowing = false,
             () = exit.closed() => return Err(failed("the client has gone")),
         }
     };
-    group.has_ended();
     if flowing {
         let _ = tokio::time::timeout(AFTERWARDS, streams).await;
     }
@@ -158,7 +132,7 @@ async fn spawn(
     target: &Target,
     words: &[String],
     configure: impl FnOnce(&mut Command),
-) -> Result<Child, Refusal> {
+) -> Result<Beside, Refusal> {
     let network_namespace = &target.network_namespace;
     process::spawn_beside(
         words,
@@ -178,14 +152,13 @@ async fn in_terminal(target: &Target, request: &mut ExecRequest) -> Result<i32, 
     let (stdin, stdout, stderr) =
         (stdin.map_err(failed)?, stdout.map_err(failed)?, stderr.map_err(failed)?);
     // A session of its own, with the terminal for its own: that takes a call between fork and exec,
-    // which setsid(1) makes.
+    // which setsid(1) makes. It would fork once more if it led a group already.
     let mut words = ["setsid", "--ctty"].map(str::to_owned).to_vec();
     words.extend(request.command.iter().cloned());
-    let mut child = spawn(target, &words, |command| {
+    let mut command = spawn(target, &words, |command| {
         command.stdin(stdin).stdout(stdout).stderr(stderr).env("TERM", "xterm");
     })
     .await?;
-    let mut group = Group::of(&child);
     let (from, to, terminal) = halves(terminal).map_err(failed)?;
     let stdin = copy_in(request.stdin.take(), Some(to));
     let stdout = copy_out(Some(from), request.stdout.take());
@@ -199,7 +172,7 @@ async fn in_terminal(target: &Target, request: &mut ExecRequest) -> Result<i32, 
             _ = async { tokio::join!(stdin, resize(&terminal, sizes)) } => stdout.await,
         }
     };
-    finish(&mut child, &mut group, streams, &mut request.exit).await
+    finish(&mut command, streams, &mut request.exit).await
 }
 
 /// Both ends of a new terminal, the first of them without blocking.

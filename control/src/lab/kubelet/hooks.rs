@@ -1,5 +1,6 @@
 //! What containers want done before they are told to end: `lifecycle.preStop`.
 
+use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ async fn run(
     let target = target::again(&worker.context, &worker.pod, &worker.record, container).await;
     let words = exec.command.as_deref().unwrap_or_default();
     let null = |command: &mut std::process::Command| {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     };
     let spawned = process::spawn_beside(
         words,
@@ -54,7 +55,8 @@ async fn run(
         &target.network_namespace,
         null,
     );
-    let status = spawned.await?.wait().await.map_err(|error| error.to_string())?;
+    let mut command = spawned.await?;
+    let status = command.wait().await.map_err(|error| error.to_string())?;
     match process::exit_code(status) {
         0 => Ok(()),
         code => Err(format!("command {words:?} exited with {code}")),

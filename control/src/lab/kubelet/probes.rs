@@ -1,6 +1,7 @@
 //! Probes: whether a container has started, may be sent requests, still lives.
 
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
@@ -124,33 +126,34 @@ async fn once(probe: &Probe, target: &Target) -> Result<(), String> {
 }
 
 async fn command(words: &[String], target: &Target) -> Result<(), String> {
-    let child = process::spawn_beside(
+    let spawned = process::spawn_beside(
         words,
         &target.container,
         &target.environment,
         &target.network_namespace,
         |command| {
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            command.process_group(0);
         },
     );
-    let mut child = child.await?;
-    let output = read_some(&mut child).await;
-    let status = child.wait().await.map_err(|error| error.to_string())?;
-    if status.success() { Ok(()) } else { Err(output.trim_end().to_owned()) }
+    let mut command = spawned.await?;
+    let (out, err) = (command.child.stdout.take(), command.child.stderr.take());
+    let (out, err, status) = tokio::join!(beginning(out), beginning(err), command.wait());
+    if status.map_err(|error| error.to_string())?.success() {
+        return Ok(());
+    }
+    let said = [out, err].concat();
+    let said = &said[..said.len().min(OUTPUT_BYTES)];
+    Err(String::from_utf8_lossy(said).trim_end().to_owned())
 }
 
-/// The beginning of what a command says; the rest is not waited for.
-async fn read_some(child: &mut tokio::process::Child) -> String {
-    use tokio::io::AsyncReadExt;
-    let mut said = Vec::new();
-    if let Some(out) = child.stdout.take() {
-        let _ = out.take(OUTPUT_BYTES as u64).read_to_end(&mut said).await;
-    }
-    if let Some(err) = child.stderr.take() {
-        let left = OUTPUT_BYTES.saturating_sub(said.len());
-        let _ = err.take(left as u64).read_to_end(&mut said).await;
-    }
-    String::from_utf8_lossy(&said).into_owned()
+/// Reads a stream to its end, so that nobody waits to be read, and keeps its beginning.
+async fn beginning(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let Some(mut stream) = stream else { return kept };
+    let _ = (&mut stream).take(OUTPUT_BYTES as u64).read_to_end(&mut kept).await;
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    kept
 }
 
 /// Connects from the node, as the kubelet does.

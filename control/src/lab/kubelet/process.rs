@@ -159,15 +159,47 @@ fn listening_port(line: &str) -> Option<u16> {
     (state == LISTEN).then(|| u16::from_str_radix(local.rsplit(':').next()?, 16).ok())?
 }
 
-/// Runs a command in a Pod beside its containers, with the environment of one of them; its streams
-/// are `piped` or nothing. To be awaited on the runtime that follows it.
+/// A command beside a Pod's containers. When nobody waits for its end any more, it is ended, with
+/// all of its group.
+pub(super) struct Beside {
+    /// For its streams.
+    pub(super) child: tokio::process::Child,
+    /// It leads its group; none once its end was seen.
+    leader: Option<Pid>,
+}
+
+impl Beside {
+    fn new(child: tokio::process::Child) -> Self {
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+        Self { child, leader: pid.map(Pid::from_raw) }
+    }
+
+    /// Waits for its end; what it has left running goes on. Cancel safe.
+    pub(super) async fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        self.leader = None;
+        Ok(status)
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if let Some(leader) = self.leader {
+            let _ = killpg(leader, Signal::SIGKILL);
+        }
+    }
+}
+
+/// Runs a command in a Pod beside its containers, with the environment of one of them. `configure`
+/// gives it its streams, and has it lead a group or a session. To be awaited on the runtime that
+/// follows it.
 pub(super) async fn spawn_beside(
     words: &[String],
     container: &Container,
     environment: &Environment,
     network_namespace: &str,
     configure: impl FnOnce(&mut Command),
-) -> Result<tokio::process::Child, String> {
+) -> Result<Beside, String> {
     let (program, arguments) = words.split_first().ok_or("no command is given")?;
     let mut command = Command::new(OsStr::new(program));
     command.args(arguments);
@@ -181,9 +213,11 @@ pub(super) async fn spawn_beside(
             let _inside = runtime.enter();
             command.spawn()
         });
-        spawned
+        let child = spawned
             .map_err(|error| error.to_string())?
-            .map_err(|cause| why_not(command.as_std(), &cause))
+            .map_err(|cause| why_not(command.as_std(), &cause))?;
+        // Here already: whoever asked may have gone.
+        Ok(Beside::new(child))
     });
     spawned.await.map_err(|error| error.to_string())?
 }
