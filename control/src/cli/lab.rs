@@ -14,6 +14,7 @@ use super::output::{Format, columns, print};
 use crate::agent::Poll;
 use crate::lab::interrupt::Interrupt;
 use crate::lab::listing::{Listing, ProcessListing};
+use crate::lab::log_file::LogReader;
 use crate::lab::objects::Name;
 use crate::lab::options::{LabOptions, join};
 use crate::lab::report::{Change, Report};
@@ -249,9 +250,9 @@ fn say(line: &str) {
 fn print_logs(logs: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     for path in logs {
-        let mut file =
-            std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        std::io::copy(&mut file, &mut out).context("cannot write to standard output")?;
+        let mut log =
+            LogReader::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        std::io::copy(&mut log, &mut out).context("cannot write to standard output")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -39,6 +39,7 @@ pub(crate) mod interrupt;
 pub(crate) mod kubelet;
 pub(crate) mod listing;
 mod lock;
+pub(crate) mod log_file;
 mod merge;
 mod node;
 pub(crate) mod objects;

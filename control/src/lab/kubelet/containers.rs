@@ -15,6 +15,7 @@ use super::record::{ContainerRecord, Ended, Role, RunState, specification};
 use super::target::{self, Target};
 use super::worker::Worker;
 use crate::controllers::recorder::Severity;
+use crate::lab::log_file;
 use crate::lab::state::Process;
 use crate::model::container_ports;
 use crate::net::namespace;
@@ -152,6 +153,8 @@ impl Worker {
         let run = self.record.containers[index].restarts;
         let mut running = Running { tasks: JoinSet::new(), target, later: Vec::new() };
         if let Some(process) = process {
+            let log = self.record.log(&self.context.site, &self.record.containers[index], run);
+            running.tasks.spawn(log_file::bound(log));
             let sender = self.sender.clone();
             // Not one of the tasks that end with the watch: somebody has to wait for the child.
             tokio::spawn(async move {

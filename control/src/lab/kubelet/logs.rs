@@ -1,19 +1,19 @@
 //! `kubectl logs`: what containers have written, from the files that it goes to.
 
-use std::io::SeekFrom;
-
+use std::io::{self, Read};
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 use super::Context;
 use super::record::{ContainerRecord, PodRecord, RunState};
 use crate::apiserver::pods::{CHUNKS_WAITING, Container, LogOptions, LogRequest};
 use crate::apiserver::status::Refusal;
 use crate::lab::Site;
+use crate::lab::log_file::LogReader;
 
 /// How often a log is looked at for more.
 const LOOK: Duration = Duration::from_millis(100);
@@ -23,10 +23,10 @@ const CHUNK_BYTES: usize = 32 << 10;
 pub(super) async fn answer(context: &Context, request: LogRequest) {
     let LogRequest { container, options, reply } = request;
     match open(&context.site, &container, &options).await {
-        Ok((file, run)) => {
+        Ok((log, run)) => {
             let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
             if reply.send(Ok(receiver)).is_ok()
-                && let Err(error) = send(context, &container, file, run, &options, &sender).await
+                && let Err(error) = send(context, &container, log, run, &options, &sender).await
             {
                 tracing::debug!("{}/{}: {error}", container.namespace, container.pod);
             }
@@ -35,12 +35,12 @@ pub(super) async fn answer(context: &Context, request: LogRequest) {
     }
 }
 
-/// The file of a run, and which run that is.
+/// The log of a run, and which run that is.
 async fn open(
     site: &Site,
     asked: &Container,
     options: &LogOptions,
-) -> Result<(File, u32), Refusal> {
+) -> Result<(LogReader, u32), Refusal> {
     if options.timestamps || options.since.is_some() {
         let message = "a lab does not keep when containers wrote what: ask without --timestamps, \
                        --since and --since-time";
@@ -68,13 +68,13 @@ async fn open(
     };
     let run = run.ok_or_else(missing)?;
     let path = record.log(site, container, run);
-    match File::open(&path).await {
-        Ok(file) => Ok((file, run)),
+    match LogReader::open(&path) {
+        Ok(log) => Ok((log, run)),
         Err(_) if options.previous => Err(missing()),
         // It has no command, and so writes nothing.
-        Err(_) if !container.has_command => {
-            File::open("/dev/null").await.map(|file| (file, run)).map_err(|error| failed(&error))
-        }
+        Err(_) if !container.has_command => LogReader::open(Path::new("/dev/null"))
+            .map(|log| (log, run))
+            .map_err(|error| failed(&error)),
         Err(error) => Err(failed(&error)),
     }
 }
@@ -98,22 +98,20 @@ fn find<'r>(record: &'r PodRecord, name: &str) -> Option<&'r ContainerRecord> {
 async fn send(
     context: &Context,
     asked: &Container,
-    mut file: File,
+    mut log: LogReader,
     run: u32,
     options: &LogOptions,
     sender: &mpsc::Sender<Bytes>,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     if let Some(lines) = options.tail_lines {
-        let start = last_lines(&mut file, lines).await?;
-        file.seek(SeekFrom::Start(start)).await?;
+        log = spawn_blocking(move || log.skip_to_last(lines).map(|()| log)).await??;
     }
     let mut goes_on = options.follow;
     loop {
-        let mut chunk = vec![0; CHUNK_BYTES];
-        let length = file.read(&mut chunk).await?;
-        if length > 0 {
-            chunk.truncate(length);
-            if sender.send(chunk.into()).await.is_err() {
+        let chunk;
+        (log, chunk) = spawn_blocking(move || next_chunk(log)).await??;
+        if !chunk.is_empty() {
+            if sender.send(chunk).await.is_err() {
                 return Ok(());
             }
         } else if goes_on {
@@ -129,62 +127,16 @@ async fn send(
     }
 }
 
+fn next_chunk(mut log: LogReader) -> io::Result<(LogReader, Bytes)> {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let length = log.read(&mut chunk)?;
+    chunk.truncate(length);
+    Ok((log, chunk.into()))
+}
+
 /// Whether this run of the container goes on.
 fn runs(site: &Site, asked: &Container, run: u32) -> bool {
     let record = PodRecord::load(site, &asked.uid).ok().flatten();
     let container = record.as_ref().and_then(|record| find(record, &asked.name));
     container.is_some_and(|container| container.runs() && container.restarts == run)
-}
-
-/// Where the last lines of a file begin.
-async fn last_lines(file: &mut File, lines: u64) -> std::io::Result<u64> {
-    let end = file.seek(SeekFrom::End(0)).await?;
-    if lines == 0 {
-        return Ok(end);
-    }
-    let (mut position, mut found) = (end, 0);
-    while position > 0 {
-        let length = position.min(CHUNK_BYTES as u64);
-        position -= length;
-        file.seek(SeekFrom::Start(position)).await?;
-        let mut chunk = vec![0; length as usize];
-        file.read_exact(&mut chunk).await?;
-        for (index, byte) in chunk.iter().enumerate().rev() {
-            // A newline at the very end closes the last line.
-            let is_last = position + index as u64 + 1 == end;
-            if *byte == b'\n' && !is_last {
-                found += 1;
-                if found == lines {
-                    return Ok(position + index as u64 + 1);
-                }
-            }
-        }
-    }
-    Ok(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_last_lines() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log");
-        let long = "x".repeat(2 * CHUNK_BYTES);
-        for (text, lines, expected) in [
-            ("a\nb\nc\n", 2, "b\nc\n"),
-            ("a\nb\nc", 2, "b\nc"),
-            ("a\nb\n", 5, "a\nb\n"),
-            ("a\nb\n", 0, ""),
-            ("", 3, ""),
-            ("\n\n\n", 2, "\n\n"),
-            (&format!("a\n{long}\nb\n"), 2, &format!("{long}\nb\n")),
-        ] {
-            std::fs::write(&path, text).unwrap();
-            let mut file = File::open(&path).await.unwrap();
-            let start = last_lines(&mut file, lines).await.unwrap();
-            assert_eq!(&text[start as usize..], expected, "{lines}");
-        }
-    }
 }
