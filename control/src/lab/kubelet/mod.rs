@@ -9,8 +9,8 @@
 //! It runs beside the API server, on its runtime, and talks to it as any client does. What blocks
 //! (namespaces, links, starting processes) happens on threads for that.
 //!
-//! Processes and networks outlive it: what it needs to find them again is written down before
-//! anybody is told of them, and whatever it finds that no Pod owns it removes.
+//! Processes and networks outlive it: what it needs to find them again is written down before they
+//! are made or anybody is told of them.
 
 mod containers;
 mod events;
@@ -59,7 +59,6 @@ use super::state::State;
 use super::{Result, Site};
 use crate::apiserver::pods::PodRequest;
 use crate::controllers::recorder::Recorder;
-use crate::net::namespace;
 
 /// How many networks are made or removed at once: more would only wait for the kernel's locks.
 const BUILDING: usize = 8;
@@ -93,7 +92,6 @@ pub(crate) async fn run(
     let options = State::load(&site)?.options;
     let records = PodRecord::load_all(&site)?;
     let places = Places::load(&site, options.clone())?;
-    remove_unowned(&site, &records).await;
     for record in &records {
         places.keep(record);
     }
@@ -120,28 +118,6 @@ pub(crate) async fn run(
     let records = records.into_iter().map(|record| (record.uid.clone(), record)).collect();
     Dispatcher { context, records, pods: HashMap::new(), tasks: JoinSet::new() }.run().await;
     Ok(())
-}
-
-/// Namespaces that were made and not written down: nobody knows whose they are.
-async fn remove_unowned(site: &Site, records: &[PodRecord]) {
-    let owned: HashSet<String> = records
-        .iter()
-        .filter_map(|record| record.sandbox.as_ref())
-        .map(|sandbox| sandbox.network_namespace.clone())
-        .chain([site.node_namespace()])
-        .collect();
-    let prefix = site.prefix().to_owned();
-    let removed = tokio::task::spawn_blocking(move || {
-        let names = namespace::list(&prefix)?;
-        let unowned: Vec<String> = names.into_iter().filter(|name| !owned.contains(name)).collect();
-        crate::net::processes::end_all(&unowned, super::pod::GRACE)?;
-        unowned.iter().try_for_each(|name| namespace::delete(name))
-    });
-    match removed.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!("{error}"),
-        Err(error) => tracing::warn!("{error}"),
-    }
 }
 
 /// Logs and exec.

@@ -26,6 +26,9 @@ pub(crate) struct PodRecord {
     pub(crate) start_time: Timestamp,
     /// Its network, once that stands.
     pub(crate) sandbox: Option<Sandbox>,
+    /// The network that is being made: whoever makes it may be killed before it stands.
+    #[serde(default)]
+    pub(crate) unfinished: Option<Sandbox>,
     /// Its containers: those that initialise it first, else as they stand in its specification.
     pub(crate) containers: Vec<ContainerRecord>,
 }
@@ -190,6 +193,7 @@ impl PodRecord {
             name: text(&pod.metadata.name),
             start_time: now,
             sandbox: None,
+            unfinished: None,
             containers: declared(pod),
         }
     }

@@ -58,9 +58,8 @@ impl Places {
     pub(super) fn keep(&self, record: &PodRecord) {
         let mut taken = self.taken();
         taken.living.insert(record.uid.clone(), record.key());
-        if let Some(sandbox) = &record.sandbox
-            && sandbox.interface.is_some()
-        {
+        let sandboxes = record.sandbox.iter().chain(&record.unfinished);
+        for sandbox in sandboxes.filter(|sandbox| sandbox.interface.is_some()) {
             let owner = (record.uid.clone(), record.key());
             taken.namespaces.insert(sandbox.network_namespace.clone(), owner);
         }
@@ -91,8 +90,8 @@ impl Places {
         Ok(given)
     }
 
-    /// Makes a Pod's network. Blocks. After an error nothing of it is left.
-    pub(super) fn make(
+    /// Says what a Pod's network will be, and keeps its place.
+    pub(super) fn plan(
         &self,
         pod: &Pod,
         record: &PodRecord,
@@ -104,20 +103,25 @@ impl Places {
         }
         let network_namespace = self.site.pod_namespace(&record.namespace, &record.name);
         self.reserve(&network_namespace, record)?;
-        let key = record.key();
-        let interface = pod::interface_name(&key);
-        let made = || {
-            if namespace::exists(&network_namespace) {
-                // An agent was killed after making it, and before it could say so.
-                pod::remove(&self.site, &network_namespace, &interface)?;
-            }
-            pod::create(&self.site, &network_namespace, &key, &addresses, self.options.mtu)
-        };
-        if let Err(error) = made() {
-            self.taken().namespaces.remove(&network_namespace);
-            return Err(NoPlace::Problem(error.to_string()));
+        let interface = Some(pod::interface_name(&record.key()));
+        Ok(Sandbox { network_namespace, interface, addresses })
+    }
+
+    /// Makes the network of the Pod `key`, as planned. Blocks. After an error nothing of it is left.
+    pub(super) fn make(&self, key: &str, sandbox: &Sandbox) -> Result<()> {
+        let Sandbox { network_namespace, interface, addresses } = sandbox;
+        if interface.is_none() {
+            return Ok(());
         }
-        Ok(Sandbox { network_namespace, interface: Some(interface), addresses })
+        if namespace::exists(network_namespace) {
+            // An agent was killed while it made it.
+            self.remove(sandbox)?;
+        }
+        let made = pod::create(&self.site, network_namespace, key, addresses, self.options.mtu);
+        if made.is_err() {
+            self.taken().namespaces.remove(network_namespace);
+        }
+        made
     }
 
     /// Ends what still runs in a Pod's network, and removes it. Blocks.

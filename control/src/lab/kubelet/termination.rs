@@ -153,7 +153,7 @@ async fn remove(worker: &Worker) {
         let comes_back = worker.pod.metadata.owner_references.iter().flatten().next().is_none();
         let _turn = worker.context.building.acquire().await;
         let removed = tokio::task::spawn_blocking(move || {
-            if let Some(sandbox) = &record.sandbox {
+            for sandbox in record.sandbox.iter().chain(&record.unfinished) {
                 context.places.remove(sandbox)?;
             }
             process::end_strays(&record.logs(&context.site), &[]);

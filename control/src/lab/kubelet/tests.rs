@@ -13,9 +13,9 @@ use kube::{Client, Config};
 
 use crate::apiserver::registry::Settings;
 use crate::apiserver::server::{ApiServer, ApiServerOptions};
-use crate::lab::kubelet::record::PodRecord;
+use crate::lab::kubelet::record::{PodRecord, Sandbox};
 use crate::lab::options::LabOptions;
-use crate::lab::state::State;
+use crate::lab::state::{Process, State};
 use crate::lab::{Site, down, kubelet, node};
 use crate::net::namespace;
 
@@ -307,10 +307,21 @@ async fn processes_outlive_the_agent() {
     let since = lab.pods("default").get("web").await.unwrap().status;
     drop(lab.server.take());
     assert!(stays.runs(), "nobody ended it");
-    // While no agent runs, a process ends, and an agent that came before was killed half way.
+    // While no agent runs, a process ends. An agent that came before was killed while it made a
+    // network; and somebody else has one of his own.
     nix::sys::signal::kill(goes.pid(), nix::sys::signal::Signal::SIGKILL).unwrap();
-    let stray = lab.site.pod_namespace("default", "stray");
-    namespace::create(&stray).unwrap();
+    let [half, foreign] = ["half", "foreign"].map(|name| lab.site.pod_namespace("default", name));
+    namespace::create(&half).unwrap();
+    namespace::create(&foreign).unwrap();
+    let mut record = lab.record("goes");
+    (record.uid, record.name) = ("half".to_owned(), "half".to_owned());
+    record.containers.clear();
+    record.unfinished = record.sandbox.take().map(|of| Sandbox {
+        network_namespace: half.clone(),
+        interface: Some("mlphalf".to_owned()),
+        ..of
+    });
+    record.save(&lab.site).unwrap();
     lab.restart().await;
     let restarted = |pod: &Pod| container(pod).restart_count == 1 && is_ready(pod);
     let pod = lab.until_pod("goes", "started again", restarted).await;
@@ -318,9 +329,31 @@ async fn processes_outlive_the_agent() {
     assert_eq!(last.reason.as_deref(), Some("ContainerStatusUnknown"));
     assert_eq!(process(&lab, "web"), stays, "found again");
     assert_eq!(lab.pods("default").get("web").await.unwrap().status, since, "nothing has changed");
-    assert!(!namespace::exists(&stray));
+    lab.until("removed", async |_| (!namespace::exists(&half)).then_some(())).await;
+    assert!(namespace::exists(&foreign));
+    namespace::delete(&foreign).unwrap();
     lab.delete("default", "web").await;
     assert!(!stays.runs());
+}
+
+#[tokio::test]
+async fn a_probe_that_takes_too_long_leaves_nothing_running() {
+    let Some(lab) = Lab::new().await else { return };
+    let file = lab.site.directory().join("probe");
+    let probe = format!("sleep 300 & echo $! > {}; wait", file.display());
+    let spec = format!(
+        "spec: {{terminationGracePeriodSeconds: 1, containers: [{{name: c, image: x,
+        command: [sleep, '300'], readinessProbe: {{timeoutSeconds: 1, periodSeconds: 60,
+        exec: {{command: [sh, -c, '{probe}']}}}}}}]}}"
+    );
+    lab.create("default", "web", &spec).await;
+    let started = lab.until("started", async |_| {
+        let pid = std::fs::read_to_string(&file).ok()?.trim_end().parse().ok()?;
+        Process::of(pid)
+    });
+    let started = started.await;
+    assert!(lab.event("web", "Unhealthy").await.message.unwrap().contains("no answer within 1 s"));
+    lab.until("ended", async |_| (!started.runs()).then_some(())).await;
 }
 
 #[tokio::test]

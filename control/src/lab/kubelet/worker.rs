@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::containers::{Input, Running};
 use super::plan::{BackOff, Plan, plan};
-use super::record::{PodRecord, RunState};
+use super::record::{PodRecord, RunState, Sandbox};
 use super::sandbox::NoPlace;
 use super::schedule::Placement;
 use super::{Context, process, schedule, seconds, tell, termination};
@@ -205,21 +205,13 @@ impl Worker {
     /// # Errors
     /// When to try again.
     async fn make_sandbox(&mut self) -> Result<(), Timestamp> {
-        let (context, pod, record) = (self.context.clone(), self.pod.clone(), self.record.clone());
-        let turn = self.context.building.acquire().await;
-        let made = tokio::task::spawn_blocking(move || context.places.make(&pod, &record)).await;
-        drop(turn);
-        let problem = match made {
-            Ok(Ok(sandbox)) => {
-                self.record.sandbox = Some(sandbox);
-                self.tell_what_is_ignored();
-                (self.sandbox_problem, self.sandbox_retry) = (None, None);
-                self.save();
-                return Ok(());
-            }
-            Ok(Err(NoPlace::NotYet)) => return Err(Timestamp::now() + NAMESAKE),
-            Ok(Err(NoPlace::Problem(problem))) => problem,
-            Err(error) => error.to_string(),
+        let problem = match self.context.places.plan(&self.pod, &self.record) {
+            Ok(planned) => match self.make_planned(planned).await {
+                Ok(()) => return Ok(()),
+                Err(problem) => problem,
+            },
+            Err(NoPlace::NotYet) => return Err(Timestamp::now() + NAMESAKE),
+            Err(NoPlace::Problem(problem)) => problem,
         };
         let message = format!("Failed to create pod sandbox: {problem}");
         self.context.events.warning(&self.pod, "FailedCreatePodSandBox", &message);
@@ -227,6 +219,23 @@ impl Worker {
         let retry = Timestamp::now() + self.sandbox_patience;
         self.sandbox_patience = (self.sandbox_patience * 2).min(RETRY_MOST);
         Err(retry)
+    }
+
+    async fn make_planned(&mut self, planned: Sandbox) -> Result<(), String> {
+        // Before anything of it is there: a crash from here on leaves nothing that nobody owns.
+        self.record.unfinished = Some(planned.clone());
+        self.save();
+        let (context, key) = (self.context.clone(), self.record.key());
+        let making = planned.clone();
+        let turn = self.context.building.acquire().await;
+        let made = tokio::task::spawn_blocking(move || context.places.make(&key, &making)).await;
+        drop(turn);
+        made.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        (self.record.sandbox, self.record.unfinished) = (Some(planned), None);
+        self.save();
+        self.tell_what_is_ignored();
+        (self.sandbox_problem, self.sandbox_retry) = (None, None);
+        Ok(())
     }
 
     /// A lab is no container runtime.
