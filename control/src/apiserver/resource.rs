@@ -54,6 +54,29 @@ pub(crate) struct Resource {
     pub(crate) columns: &'static [Column],
 }
 
+impl Resource {
+    /// `v1`, `apps/v1`.
+    pub(crate) fn api_version(&self) -> String {
+        api_version(self.group, self.version)
+    }
+
+    /// Where the API serves its group: `/api/v1`, `/apis/apps/v1`.
+    pub(crate) fn root(&self) -> String {
+        root(self.group, self.version)
+    }
+}
+
+/// A group and its version as objects name them: `v1`, `apps/v1`.
+pub(super) fn api_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+}
+
+/// And as paths do: `/api/v1`, `/apis/apps/v1`.
+pub(crate) fn root(group: &str, version: &str) -> String {
+    let under = if group.is_empty() { "api" } else { "apis" };
+    format!("/{under}/{}", api_version(group, version))
+}
+
 /// What objects of a kind may be called (k8s.io/apimachinery/pkg/api/validation/generic.go).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Names {

@@ -11,13 +11,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::change::{Change, Told, key_of, reference};
 use super::endpoint_slices::pod::{hostname, is_portless, protocol, target_port, target_ref};
 use super::endpoint_slices::{
-    HEADLESS_LABEL, TRIGGER_ANNOTATION, is_headless, publishes_not_ready, should_be_endpoint,
+    TRIGGER_ANNOTATION, has_no_cluster_ip, publishes_not_ready, should_be_endpoint,
 };
 use super::kind::Kind;
 use super::task::{Key, Moment, Plan};
 use super::world::record::PodRecord;
 use super::world::steps::selector;
 use super::world::{World, annotation, label};
+use crate::model::labels::HEADLESS_LABEL;
 
 /// Who writes it, in labels and Events.
 const MANAGER: &str = "endpoint-controller";
@@ -205,7 +206,7 @@ fn to_address(service: &Service, pod: &PodRecord) -> Option<EndpointAddress> {
 fn labels(service: &Service) -> BTreeMap<String, String> {
     let mut labels = service.metadata.labels.clone().unwrap_or_default();
     labels.remove(HEADLESS_LABEL);
-    if is_headless(service) {
+    if has_no_cluster_ip(service) {
         labels.insert(HEADLESS_LABEL.to_owned(), String::new());
     }
     labels.insert(MANAGED_BY_LABEL.to_owned(), MANAGER.to_owned());

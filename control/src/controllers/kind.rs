@@ -146,3 +146,21 @@ impl Kind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apiserver::kinds;
+
+    #[test]
+    fn kinds_are_where_the_server_has_them() {
+        for kind in Kind::ALL {
+            let Names { group, plural, .. } = kind.names();
+            let served = kinds::by_plural(group, "v1", plural).expect("it is served");
+            assert_eq!(served.kind, kind.kind());
+            assert_eq!(served.namespaced, kind.is_namespaced());
+            assert_eq!(served.api_version(), kind.api_version());
+            assert_eq!(format!("{}/{plural}", served.root()), kind.path(""));
+        }
+    }
+}

@@ -21,7 +21,8 @@ use super::change::Change;
 use super::kind::Kind;
 use super::mirroring::SKIP_LABEL;
 use super::task::{Key, Plan};
-use super::world::{SERVICE_NAME_LABEL, World, label};
+use super::world::{World, label};
+use crate::model::labels::SERVICE_NAME_LABEL;
 
 /// Namespaces that are made again when they are not there.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];

@@ -13,7 +13,8 @@ use super::change::{Change, key_of};
 use super::endpoint_slices::{MANAGED_BY_LABEL, TRIGGER_ANNOTATION, packing};
 use super::kind::Kind;
 use super::task::{Key, Plan};
-use super::world::{SERVICE_NAME_LABEL, World, annotation, label};
+use super::world::{World, annotation, label};
+use crate::model::labels::SERVICE_NAME_LABEL;
 
 /// Who looks after these slices.
 const MANAGER: &str = "endpointslicemirroring-controller.k8s.io";

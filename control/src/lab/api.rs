@@ -5,12 +5,13 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, Error};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::interrupt::Interrupt;
 use super::objects::Name;
 use super::{LabError, Result, Site};
-use crate::apiserver::resource::Resource;
+use crate::apiserver::resource::{self, Resource};
 
 /// Whose changes these are.
 const FIELD_MANAGER: &str = "maglane-lab";
@@ -68,7 +69,7 @@ impl Api {
     ) -> Result<std::result::Result<Value, Refused>> {
         let mut path = format!(
             "{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict",
-            collection(of, namespace)
+            collection(&of.root(), of.plural, namespace)
         );
         if dry_run {
             path.push_str("&dryRun=All");
@@ -99,7 +100,30 @@ impl Api {
 
     /// All objects of a kind, in one namespace or everywhere.
     pub(super) async fn list(&self, of: &Resource, namespace: &str) -> Result<Vec<Value>> {
-        let answer = self.send("GET", &collection(of, namespace), None).await?;
+        self.items(&collection(&of.root(), of.plural, namespace)).await
+    }
+
+    /// The same, of a kind that is known here.
+    pub(super) async fn values<K: k8s_openapi::Resource>(
+        &self,
+        namespace: &str,
+    ) -> Result<Vec<Value>> {
+        let root = resource::root(K::GROUP, K::VERSION);
+        self.items(&collection(&root, K::URL_PATH_SEGMENT, namespace)).await
+    }
+
+    /// And read.
+    pub(super) async fn all<K: k8s_openapi::Resource + DeserializeOwned>(
+        &self,
+        namespace: &str,
+    ) -> Result<Vec<K>> {
+        let values = self.values::<K>(namespace).await?.into_iter();
+        let read = values.map(serde_json::from_value).collect::<std::result::Result<_, _>>();
+        Ok(read.map_err(Error::SerdeError)?)
+    }
+
+    async fn items(&self, path: &str) -> Result<Vec<Value>> {
+        let answer = self.send("GET", path, None).await?;
         let mut list = answer.map_err(Error::Api)?;
         match list["items"].take() {
             Value::Array(items) => Ok(items),
@@ -131,19 +155,17 @@ impl Api {
     }
 }
 
-fn collection(of: &Resource, namespace: &str) -> String {
-    let root = match of.group {
-        "" => format!("/api/{}", of.version),
-        group => format!("/apis/{group}/{}", of.version),
-    };
+fn collection(root: &str, plural: &str, namespace: &str) -> String {
     match namespace {
-        "" => format!("{root}/{}", of.plural),
-        namespace => format!("{root}/namespaces/{}/{}", encoded(namespace), of.plural),
+        "" => format!("{root}/{plural}"),
+        namespace => format!("{root}/namespaces/{}/{plural}", encoded(namespace)),
     }
 }
 
 fn object(name: &Name) -> String {
-    format!("{}/{}", collection(name.resource, &name.namespace), encoded(&name.name))
+    let Name { resource, namespace, name } = name;
+    let collection = collection(&resource.root(), resource.plural, namespace);
+    format!("{collection}/{}", encoded(name))
 }
 
 /// Names are made of these; whatever else somebody writes must not become part of a path.

@@ -10,7 +10,6 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio::time::{Instant, sleep};
 
 use super::api::Api;
-use super::settle::{kind, typed};
 use super::{Result, Site};
 use crate::admin::Client;
 use crate::model::{BackendState, ServiceInfo, is_headless};
@@ -21,9 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Waits until the agent serves the API's Services, and no others.
 pub(super) async fn wait(site: &Site, api: &Api) -> Result<()> {
-    let services: Vec<Service> = typed(api.list(kind("", "services"), "").await?);
-    let slices = api.list(kind("discovery.k8s.io", "endpointslices"), "").await?;
-    let wanted = wanted(&services, &typed(slices));
+    let services: Vec<Service> = api.all("").await?;
+    let slices: Vec<EndpointSlice> = api.all("").await?;
+    let wanted = wanted(&services, &slices);
     let agent = Client::new(site.agent_socket());
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {

@@ -12,8 +12,8 @@ use super::report::Report;
 use crate::apiserver::kinds;
 use crate::apiserver::resource::Resource;
 use crate::model::Problem;
-use crate::source::document::{Document, documents};
 use crate::source::files;
+use crate::source::objects::{Stated, objects};
 
 /// Kinds in the order in which they are made: what others need comes first. Those that are not
 /// listed come before those that make Pods.
@@ -83,63 +83,22 @@ pub(super) fn read(paths: &[PathBuf], report: &mut Report) -> Vec<Given> {
     report.problems.extend(problems);
     let mut given = Vec::new();
     for (origin, text) in &texts {
-        for Document { line, content } in documents(text) {
-            match content {
-                Ok(value) => add(value, origin, line, &mut given, report),
-                Err(error) => {
-                    let problem = Problem::new(format_args!("not valid YAML: {error}"));
-                    report.problems.push(problem.origin(format!("{origin}:{}", error.line)));
-                }
+        for found in objects(text, origin) {
+            match found.map_err(|unusable| unusable.problem).and_then(|stated| give(stated, origin))
+            {
+                Ok(one) => given.push(one),
+                Err(problem) => report.problems.push(problem),
             }
         }
     }
     in_order(once(given, report))
 }
 
-fn add(
-    mut value: Value,
-    origin: &Arc<str>,
-    line: usize,
-    given: &mut Vec<Given>,
-    report: &mut Report,
-) {
-    let place = format!("{origin}:{line}");
-    let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
-    let (version, kind) = (text("apiVersion").to_owned(), text("kind").to_owned());
-    if !value.is_object() {
-        let message = "not a Kubernetes object: expected a mapping with apiVersion and kind";
-        return report.problems.push(Problem::new(message).origin(place));
-    }
-    for (field, text) in [("apiVersion", &version), ("kind", &kind)] {
-        if text.is_empty() {
-            let problem = Problem::new("Required value").origin(place).field(field);
-            return report.problems.push(problem);
-        }
-    }
-    if kind == "List" || (kind.ends_with("List") && value.get("items").is_some()) {
-        let item_kind = kind.trim_end_matches("List");
-        let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) else {
-            let problem = Problem::new("must be a list").origin(place).object(kind);
-            return report.problems.push(problem.field("items"));
-        };
-        for item in items {
-            add(with_type(item, &version, item_kind), origin, line, given, report);
-        }
-        return;
-    }
-    match locate(value, &version, &kind) {
-        Ok((name, value)) => given.push(Given { name, value, origin: origin.clone(), line }),
-        Err(problem) => report.problems.push(problem.origin(place)),
-    }
-}
-
-/// The items of a `ServiceList` may leave out what they are.
-fn with_type(mut item: Value, version: &str, kind: &str) -> Value {
-    if let (Value::Object(fields), false) = (&mut item, kind.is_empty()) {
-        fields.entry("apiVersion").or_insert_with(|| version.into());
-        fields.entry("kind").or_insert_with(|| kind.into());
-    }
-    item
+fn give(stated: Stated, origin: &Arc<str>) -> Result<Given, Problem> {
+    let Stated { value, version, kind, line } = stated;
+    let located = locate(value, &version, &kind);
+    let (name, value) = located.map_err(|problem| problem.origin(format!("{origin}:{line}")))?;
+    Ok(Given { name, value, origin: origin.clone(), line })
 }
 
 /// Finds an object's kind and name, and gives it the namespace it stands in.

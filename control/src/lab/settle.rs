@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -15,8 +15,6 @@ use super::objects::Name;
 use super::report::Report;
 use super::standing::{self, Standing};
 use super::{Result, Site};
-use crate::apiserver::kinds;
-use crate::apiserver::resource::Resource;
 use crate::model::{Problem, container_ports};
 
 /// How often one looks: at first, and when it takes long.
@@ -79,10 +77,9 @@ pub(super) async fn pods(
 pub(super) async fn slices(api: &Api) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < FOLLOW {
-        let services: Vec<Service> = typed(api.list(kind("", "services"), "").await?);
-        let pods: Vec<Pod> = typed(api.list(kind("", "pods"), "").await?);
-        let slices = api.list(kind("discovery.k8s.io", "endpointslices"), "").await?;
-        let slices: Vec<EndpointSlice> = typed(slices);
+        let services: Vec<Service> = api.all("").await?;
+        let pods: Vec<Pod> = api.all("").await?;
+        let slices: Vec<EndpointSlice> = api.all("").await?;
         let mut by_namespace: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
         for pod in &pods {
             let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
@@ -105,17 +102,6 @@ fn makes_pods(name: &Name) -> bool {
     matches!(name.resource.kind, "Pod" | "ReplicaSet" | "Deployment")
 }
 
-/// A kind that is served.
-pub(super) fn kind(group: &str, plural: &str) -> &'static Resource {
-    // Everything that is asked for here is served.
-    kinds::by_plural(group, "v1", plural).unwrap_or(&kinds::all()[0])
-}
-
-/// Objects of a kind; the API gives no others.
-pub(super) fn typed<T: DeserializeOwned>(values: Vec<Value>) -> Vec<T> {
-    values.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect()
-}
-
 /// A namespace's Pods and who makes some of them.
 struct View {
     pods: Vec<Pod>,
@@ -135,9 +121,9 @@ struct Open {
 impl View {
     async fn of(api: &Api, namespace: &str) -> Result<Self> {
         Ok(Self {
-            pods: typed(api.list(kind("", "pods"), namespace).await?),
-            replica_sets: api.list(kind("apps", "replicasets"), namespace).await?,
-            deployments: api.list(kind("apps", "deployments"), namespace).await?,
+            pods: api.all(namespace).await?,
+            replica_sets: api.values::<ReplicaSet>(namespace).await?,
+            deployments: api.values::<Deployment>(namespace).await?,
         })
     }
 

@@ -6,11 +6,9 @@ use k8s_openapi::api::discovery::v1::{Endpoint as SliceEndpoint, EndpointPort, E
 use maglane_dataplane::wire::{Address, Protocol};
 
 use super::address::{ProtocolField, port_number, protocol, unicast};
+use super::labels::SERVICE_NAME_LABEL;
 use super::place::{Place, Places};
 use super::problem::Reporter;
-
-/// Label that ties an EndpointSlice to its Service.
-const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
 /// Addresses that all listen on the same ports: an EndpointSlice, or a subset of an Endpoints
 /// object.

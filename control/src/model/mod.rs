@@ -14,6 +14,7 @@ mod build;
 mod claims;
 mod group;
 mod info;
+pub(crate) mod labels;
 mod object;
 mod place;
 mod pod;

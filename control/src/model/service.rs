@@ -5,13 +5,9 @@ use k8s_openapi::jiff::Timestamp;
 use maglane_dataplane::wire::{Address, Protocol};
 
 use super::address::{ProtocolField, port_number, protocol, unicast};
+use super::labels::{HEADLESS_LABEL, PROXY_NAME_LABEL};
 use super::problem::Reporter;
 use super::state::Settings;
-
-/// Label that hands a Service to the proxy of that name.
-const PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
-/// Label of a Service that no proxy is to touch.
-const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 
 /// What the model keeps of a Service that it serves.
 #[derive(Clone, PartialEq, Debug)]

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::Value;
 
-use super::document::{Document, documents};
+use super::objects::{Stated, objects};
 use super::typed::typed;
 use crate::model::{Object, ObjectId, Problem};
 
@@ -36,13 +36,12 @@ pub(crate) struct Manifest {
 /// Reads the documents of one file. What is wrong in one does not hide the others.
 pub(crate) fn parse(text: &str, origin: &Arc<str>) -> Manifest {
     let mut manifest = Manifest::default();
-    for Document { line, content } in documents(text) {
-        match content {
-            Ok(value) => add(value, origin, line, &mut manifest),
-            Err(error) => {
-                manifest.broken = true;
-                let problem = Problem::new(format_args!("not valid YAML: {error}"));
-                manifest.problems.push(problem.origin(format!("{origin}:{}", error.line)));
+    for found in objects(text, origin) {
+        match found {
+            Ok(stated) => add(stated, origin, &mut manifest),
+            Err(unusable) => {
+                manifest.broken |= unusable.broken;
+                manifest.problems.push(unusable.problem);
             }
         }
     }
@@ -73,32 +72,8 @@ pub(crate) fn merge<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Ma
     merged
 }
 
-fn add(mut value: Value, origin: &Arc<str>, line: usize, manifest: &mut Manifest) {
-    let place = format!("{origin}:{line}");
-    let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
-    let (version, kind) = (text("apiVersion").to_owned(), text("kind").to_owned());
-    if !value.is_object() {
-        let message = "not a Kubernetes object: expected a mapping with apiVersion and kind";
-        return manifest.problems.push(Problem::new(message).origin(place));
-    }
-    for (field, text) in [("apiVersion", &version), ("kind", &kind)] {
-        if text.is_empty() {
-            let problem = Problem::new("Required value").origin(place).field(field);
-            return manifest.problems.push(problem);
-        }
-    }
-    if kind == "List" || (kind.ends_with("List") && value.get("items").is_some()) {
-        let item_kind = kind.trim_end_matches("List");
-        if let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) {
-            for item in items {
-                add(with_type(item, &version, item_kind), origin, line, manifest);
-            }
-        } else {
-            let problem = Problem::new("must be a list").origin(place).object(kind);
-            manifest.problems.push(problem.field("items"));
-        }
-        return;
-    }
+fn add(stated: Stated, origin: &Arc<str>, manifest: &mut Manifest) {
+    let Stated { value, version, kind, line } = stated;
     if (version.as_str(), kind.as_str()) == ("v1", "Namespace") {
         // What is in one says so; it needs no making.
         return;
@@ -107,19 +82,11 @@ fn add(mut value: Value, origin: &Arc<str>, line: usize, manifest: &mut Manifest
         Ok(object) => manifest.objects.push(Located { object, origin: origin.clone(), line }),
         Err(problem) => {
             // A field says where to look; otherwise the line does.
-            let place = if problem.field.is_empty() { &place } else { &**origin };
+            let whole_file = !problem.field.is_empty();
+            let place = if whole_file { origin.to_string() } else { format!("{origin}:{line}") };
             manifest.problems.push(problem.origin(place));
         }
     }
-}
-
-/// The items of a `ServiceList` may leave out what they are.
-fn with_type(mut item: Value, version: &str, kind: &str) -> Value {
-    if let (Value::Object(fields), false) = (&mut item, kind.is_empty()) {
-        fields.entry("apiVersion").or_insert_with(|| version.into());
-        fields.entry("kind").or_insert_with(|| kind.into());
-    }
-    item
 }
 
 /// Reads an object of this version and kind.

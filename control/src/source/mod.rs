@@ -1,9 +1,10 @@
 //! Where objects come from: manifest files and directories, and word of their changes.
 
 pub(crate) mod cluster;
-pub(crate) mod document;
+mod document;
 pub(crate) mod files;
 pub(crate) mod manifest;
+pub(crate) mod objects;
 pub(crate) mod typed;
 pub(crate) mod watch;
 

@@ -104,7 +104,7 @@ pub(super) fn object_of(
     bytes: &[u8],
     of: &Resource,
 ) -> Result<Value, Refusal> {
-    object(headers, bytes, &api_version(of), of.kind)
+    object(headers, bytes, &of.api_version(), of.kind)
 }
 
 /// Options in a body, where there may be none.
@@ -113,11 +113,6 @@ pub(super) fn options(headers: &HeaderMap, bytes: &[u8]) -> Result<Option<Value>
         return Ok(None);
     }
     value(headers, bytes).map(Some).map_err(|fault| fault.of(bytes, "DeleteOptions"))
-}
-
-/// `v1`, `apps/v1`.
-pub(super) fn api_version(of: &Resource) -> String {
-    if of.group.is_empty() { of.version.to_owned() } else { format!("{}/{}", of.group, of.version) }
 }
 
 /// Why bytes are no value.

@@ -13,7 +13,7 @@ use super::accept::{self, Encoding, Form, Shape};
 use super::objects::Asked;
 use super::path::Target;
 use super::pieces::Pieces;
-use super::{Api, answer as answers, body, table};
+use super::{Api, answer as answers, table};
 use crate::apiserver::registry::{List, Object};
 use crate::apiserver::resource::Resource;
 use crate::apiserver::status::Refusal;
@@ -53,7 +53,7 @@ fn head(of: &Resource, list: &List, shape: Shape) -> Value {
         metadata["remainingItemCount"] = remaining.into();
     }
     let (kind, version) = match shape {
-        Shape::Whole => (format!("{}List", of.kind), body::api_version(of)),
+        Shape::Whole => (format!("{}List", of.kind), of.api_version()),
         Shape::Metadata => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
         Shape::Table(_) => ("Table".to_owned(), "meta.k8s.io/v1".to_owned()),
     };

@@ -2,7 +2,7 @@
 
 use super::path::subresource_name;
 use super::reviews::REVIEWS;
-use crate::apiserver::resource::{Resource, Subresource};
+use crate::apiserver::resource::{self, Resource, Subresource};
 
 /// What can be done with objects that are kept.
 const VERBS: &[&str] =
@@ -39,17 +39,12 @@ pub(super) struct Under {
 impl Version {
     /// `v1`, `apps/v1`.
     pub(super) fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.to_owned()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
+        resource::api_version(self.group, self.version)
     }
 
     /// `/api/v1`, `/apis/apps/v1`.
     pub(super) fn path(&self) -> String {
-        let under = if self.group.is_empty() { "api" } else { "apis" };
-        format!("/{under}/{}", self.api_version())
+        resource::root(self.group, self.version)
     }
 }
 

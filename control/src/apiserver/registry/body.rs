@@ -59,7 +59,7 @@ pub(super) fn read_patched(
         return Err(refuse("an object is wanted"));
     }
     let (kind, version) = (patched["kind"].clone(), patched["apiVersion"].clone());
-    if kind != of.kind || version != api_version(of) {
+    if kind != of.kind || version != of.api_version() {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         return Err(refuse(&no_conversion(of, &text(&kind), &text(&version))));
     }
@@ -87,18 +87,13 @@ pub(super) fn check_size(object: &Value) -> Result<usize, Refusal> {
     Err(Refusal::new(413, "RequestEntityTooLarge", message))
 }
 
-/// `v1`, `apps/v1`.
-pub(super) fn api_version(of: &Resource) -> String {
-    if of.group.is_empty() { of.version.to_owned() } else { format!("{}/{}", of.group, of.version) }
-}
-
 /// `apiVersion` and `kind` may be left out, or must be the kind's.
 fn check_type(of: &Resource, body: &mut Value) -> Result<(), Refusal> {
     let Some(fields) = body.as_object_mut() else {
         let of_type = format!("value of type struct {GO_TYPE_META}");
         return Err(unrecognized(of, body, body, &of_type));
     };
-    for (field, wanted) in [("apiVersion", api_version(of)), ("kind", of.kind.to_owned())] {
+    for (field, wanted) in [("apiVersion", of.api_version()), ("kind", of.kind.to_owned())] {
         let given = fields.entry(field).or_insert_with(|| wanted.clone().into());
         match given.as_str() {
             Some("") => *given = wanted.into(),
@@ -112,7 +107,7 @@ fn check_type(of: &Resource, body: &mut Value) -> Result<(), Refusal> {
     }
     let text = |field: &str| body[field].as_str().unwrap_or_default();
     let (version, kind) = (text("apiVersion"), text("kind"));
-    if version == api_version(of) && kind == of.kind {
+    if version == of.api_version() && kind == of.kind {
         return Ok(());
     }
     Err(Refusal::bad_request(format!(
@@ -125,7 +120,7 @@ fn check_type(of: &Resource, body: &mut Value) -> Result<(), Refusal> {
 
 /// Why something of another kind is none of this, in the words of Go's scheme.
 fn no_conversion(of: &Resource, kind: &str, version: &str) -> String {
-    let is_it = |each: &&Resource| each.kind == kind && api_version(each) == version;
+    let is_it = |each: &&Resource| each.kind == kind && each.api_version() == version;
     if kinds::all().iter().any(|each| is_it(&each)) {
         let group = if of.group.is_empty() { "core" } else { of.group };
         let group = group.split('.').next().unwrap_or_default();

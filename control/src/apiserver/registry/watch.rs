@@ -16,7 +16,7 @@ use super::object::Object;
 use super::options::ListOptions;
 use super::selector::Selector;
 use super::state::{Change, State, prefix};
-use super::{Place, Registry, body};
+use super::{Place, Registry};
 use crate::apiserver::resource::{FieldError, Resource};
 use crate::apiserver::status::Refusal;
 
@@ -230,8 +230,7 @@ fn bookmark(of: &'static Resource, revision: u64, initial_end: bool) -> Event {
     if initial_end {
         metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
     }
-    let object =
-        json!({"apiVersion": body::api_version(of), "kind": of.kind, "metadata": metadata});
+    let object = json!({"apiVersion": of.api_version(), "kind": of.kind, "metadata": metadata});
     Event { kind: EventKind::Bookmark, object: Object::new(of, &object) }
 }
 

@@ -21,7 +21,8 @@ use super::change::{Change, Told, key_of, reference};
 use super::kind::Kind;
 use super::task::{Key, Moment, Plan};
 use super::world::steps::selector;
-use super::world::{SERVICE_NAME_LABEL, World, label};
+use super::world::{World, label};
+use crate::model::labels::{HEADLESS_LABEL, SERVICE_NAME_LABEL};
 
 pub(super) use self::pod::should_be_endpoint;
 
@@ -29,8 +30,6 @@ pub(super) use self::pod::should_be_endpoint;
 pub(super) const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 /// Who looks after the slices of Services with a selector.
 const MANAGER: &str = "endpointslice-controller.k8s.io";
-/// Label of a slice of a Service without a ClusterIP.
-pub(super) const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 /// Annotation of a slice: when what it tells of happened.
 pub(super) const TRIGGER_ANNOTATION: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 /// Endpoints in one slice.
@@ -228,7 +227,7 @@ fn new_slice(service: &Service, family: Family, ports: Vec<EndpointPort>) -> End
 fn slice_labels(service: &Service) -> BTreeMap<String, String> {
     let mut labels = service.metadata.labels.clone().unwrap_or_default();
     labels.remove(HEADLESS_LABEL);
-    if is_headless(service) {
+    if has_no_cluster_ip(service) {
         labels.insert(HEADLESS_LABEL.to_owned(), String::new());
     }
     labels.insert(SERVICE_NAME_LABEL.to_owned(), key_of(&service.metadata).name);
@@ -284,7 +283,7 @@ fn ports_key(ports: &[EndpointPort]) -> PortsKey {
 }
 
 /// Whether a Service has no virtual IP.
-pub(super) fn is_headless(service: &Service) -> bool {
+pub(super) fn has_no_cluster_ip(service: &Service) -> bool {
     let ip = service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref());
     matches!(ip, None | Some("" | "None"))
 }

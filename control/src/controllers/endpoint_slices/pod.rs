@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ObjectReference, Service, ServicePort};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{is_headless, publishes_not_ready};
+use super::{has_no_cluster_ip, publishes_not_ready};
 use crate::controllers::world::record::PodRecord;
 
 /// `addressType` of a slice.
@@ -141,5 +141,5 @@ pub(in super::super) fn protocol(port: &ServicePort) -> &str {
 /// Whether a Service has endpoints though it has no ports.
 pub(in super::super) fn is_portless(service: &Service) -> bool {
     let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_ref());
-    is_headless(service) && ports.is_none_or(Vec::is_empty)
+    has_no_cluster_ip(service) && ports.is_none_or(Vec::is_empty)
 }

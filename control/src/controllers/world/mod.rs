@@ -25,9 +25,6 @@ pub(super) use self::shelf::{Kept, Shelf};
 use super::kind::Kind;
 use super::task::{Key, Task};
 
-/// Label of an EndpointSlice: its Service.
-pub(super) const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
-
 /// All objects.
 #[derive(Default, Debug)]
 pub(super) struct World {
@@ -55,7 +52,7 @@ pub(super) struct World {
     pod_labels: LabelIndex,
     service_selectors: SelectorIndex,
     replica_set_selectors: SelectorIndex,
-    /// Names of EndpointSlices by namespace and label [`SERVICE_NAME_LABEL`].
+    /// Names of EndpointSlices by namespace and label `kubernetes.io/service-name`.
     slices_of: HashMap<Key, BTreeSet<String>>,
 }
 

@@ -13,9 +13,8 @@ use k8s_openapi::api::networking::v1::ServiceCIDR;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::shelf::Kept;
+use crate::model::labels::ZONE_LABEL;
 
-/// Label of a Node: where it stands.
-const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 /// What `kubectl apply` remembers: as large as the object again.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 

@@ -10,10 +10,11 @@ use kube::core::{Selector, SelectorExt};
 
 use super::record::{NodeRecord, PodRecord};
 use super::shelf::{Kept, Step};
-use super::{SERVICE_NAME_LABEL, World, controller, has_labels, label};
+use super::{World, controller, has_labels, label};
 use crate::controllers::change::key_of;
 use crate::controllers::kind::Kind;
 use crate::controllers::task::{Key, Task};
+use crate::model::labels::SERVICE_NAME_LABEL;
 
 impl World {
     /// What all kinds have in common: owners, dependents, and the end of their namespace.

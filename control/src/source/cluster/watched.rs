@@ -11,16 +11,10 @@ use serde_json::value::RawValue;
 
 use super::options::Followed;
 use super::wire::{self, Named};
+use crate::model::labels::{HEADLESS_LABEL, PROXY_NAME_LABEL, ZONE_LABEL};
 use crate::model::{Kind, Object, ObjectKey, Problem};
 use crate::source::manifest;
 use crate::source::typed::typed;
-
-/// Label that hands a Service to the proxy of that name.
-const PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
-/// Label of a Service without virtual IP, and of its EndpointSlices.
-const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
-/// Label of a Node.
-const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 
 /// The resources that are watched.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
