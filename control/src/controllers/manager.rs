@@ -16,8 +16,9 @@ use super::watching::watch_all;
 use super::world::{Observed, World};
 use super::{
     Settings, deployment, endpoint_slices, endpoints, garbage, kubernetes_service, mirroring,
-    namespaces, old_events, replica_set,
+    namespaces, old_events, replica_set, service_cidrs,
 };
+
 /// Tasks that wait for the server at a time.
 const RUNNING_MAX: usize = 32;
 /// Events of watches that are taken in before tasks are looked at again.
@@ -155,6 +156,7 @@ fn plan(world: &World, settings: &Settings, task: &Task, moment: &Moment<'_>) ->
         Task::Garbage(uid) => garbage::plan(world, uid),
         Task::Namespace(name) => namespaces::plan(world, name),
         Task::Kubernetes => kubernetes_service::plan(world, settings.api),
+        Task::ServiceCidr(name) => service_cidrs::plan(world, name, moment.now),
         Task::OldEvents => old_events::plan(world, moment.now),
     }
 }

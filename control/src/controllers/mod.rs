@@ -8,6 +8,7 @@
 //! | [`kubernetes_service`] | the Service `kubernetes`, and the first namespaces |
 //! | [`replica_set`], [`deployment`] | Pods of ReplicaSets, ReplicaSets of Deployments |
 //! | [`garbage`], [`namespaces`] | objects without owners, and what ends with its namespace |
+//! | [`service_cidrs`] | ServiceCIDRs that end while they are in use |
 //! | [`old_events`] | Events that are old, or too many |
 //!
 //! ```text
@@ -36,6 +37,7 @@ mod old_events;
 mod queue;
 pub(crate) mod recorder;
 mod replica_set;
+mod service_cidrs;
 mod task;
 #[cfg(test)]
 mod tests;

@@ -51,6 +51,8 @@ pub(super) enum Task {
     Namespace(String),
     /// The Service `kubernetes`, and the namespaces that are always there.
     Kubernetes,
+    /// A ServiceCIDR, which may be about to end.
+    ServiceCidr(String),
     /// Events that are old, or too many.
     OldEvents,
 }
@@ -66,6 +68,7 @@ impl fmt::Display for Task {
             Self::Garbage(uid) => write!(f, "garbage collection of {uid}"),
             Self::Namespace(name) => write!(f, "Namespace {name}"),
             Self::Kubernetes => f.write_str("Service default/kubernetes"),
+            Self::ServiceCidr(name) => write!(f, "ServiceCIDR {name}"),
             Self::OldEvents => f.write_str("old Events"),
         }
     }

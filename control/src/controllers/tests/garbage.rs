@@ -130,6 +130,33 @@ fn a_namespace_is_emptied_and_goes() {
 }
 
 #[test]
+fn a_service_cidr_stays_while_services_have_its_addresses() {
+    let mut cluster = Cluster::new();
+    let cidr =
+        |name: &str, cidrs: Value| json!({"metadata": {"name": name}, "spec": {"cidrs": cidrs}});
+    cluster.create(Kind::ServiceCidr, "", cidr("more", json!(["10.97.0.0/24"])));
+    cluster.settle();
+    let mut web = service();
+    web["spec"]["clusterIP"] = json!("10.97.0.200");
+    cluster.create(Kind::Service, "default", web.clone());
+    cluster.settle();
+    cluster.delete(Kind::ServiceCidr, "more", Propagation::Background);
+    cluster.settle();
+    let more = cluster.get(Kind::ServiceCidr, "", "more").expect("it is in use");
+    assert_eq!(more["status"]["conditions"][0]["reason"], "Terminating");
+    // Another one covers it.
+    cluster.create(Kind::ServiceCidr, "", cidr("wide", json!(["10.97.0.0/16"])));
+    cluster.settle();
+    assert_eq!(cluster.get(Kind::ServiceCidr, "", "more"), None);
+    cluster.delete(Kind::ServiceCidr, "wide", Propagation::Background);
+    cluster.settle();
+    assert!(cluster.get(Kind::ServiceCidr, "", "wide").is_some());
+    cluster.delete(Kind::Service, "web", Propagation::Background);
+    cluster.settle();
+    assert_eq!(cluster.get(Kind::ServiceCidr, "", "wide"), None, "nobody needs it any more");
+}
+
+#[test]
 fn old_events_go_and_there_are_only_so_many() {
     let mut cluster = Cluster::new();
     let event = |name: &str, at: &str| {

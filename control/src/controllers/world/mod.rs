@@ -127,7 +127,7 @@ impl World {
             }
             Observed::ServiceCidr(event) => {
                 let steps = self.service_cidrs.take(event);
-                steps.iter().for_each(|step| self.object_changed(Kind::ServiceCidr, step, tasks));
+                steps.iter().for_each(|step| self.service_cidr_changed(step, tasks));
                 tasks.insert(Task::Kubernetes);
             }
             Observed::Service(event) => {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Endpoints, Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::ServiceCIDR;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{Selector, SelectorExt};
 
@@ -134,6 +135,7 @@ impl World {
             tasks.insert(Task::Kubernetes);
         }
         tasks.insert(Task::Mirror(key));
+        self.note_ending_cidrs(tasks);
     }
 
     pub(super) fn slice_changed(&mut self, step: &Step<EndpointSlice>, tasks: &mut BTreeSet<Task>) {
@@ -250,6 +252,25 @@ impl World {
         self.object_changed(Kind::Namespace, step, tasks);
         let name = step.after.as_deref().and_then(|of| of.metadata.name.clone());
         tasks.extend(name.map(Task::Namespace));
+    }
+
+    pub(super) fn service_cidr_changed(
+        &mut self,
+        step: &Step<ServiceCIDR>,
+        tasks: &mut BTreeSet<Task>,
+    ) {
+        self.object_changed(Kind::ServiceCidr, step, tasks);
+        let name = step.after.as_deref().and_then(|of| of.metadata.name.clone());
+        tasks.extend(name.map(Task::ServiceCidr));
+        // One that ends may be covered by one that came, and the other way round.
+        self.note_ending_cidrs(tasks);
+    }
+
+    /// A ServiceCIDR that ends may have waited for just this.
+    fn note_ending_cidrs(&self, tasks: &mut BTreeSet<Task>) {
+        let all = self.service_cidrs.iter().map(|(_, cidr)| &cidr.metadata);
+        let ending = all.filter(|of| of.deletion_timestamp.is_some());
+        tasks.extend(ending.filter_map(|of| of.name.clone()).map(Task::ServiceCidr));
     }
 
     /// The Services that mean a Pod.
