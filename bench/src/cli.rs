@@ -12,7 +12,7 @@ use crate::report::ReportArgs;
 use crate::search::SearchArgs;
 use crate::{control, direct, engine, host_port, lab, maglev, pktgen, report, search};
 
-/// Measures Maglane beside what it is to be compared with, in a lab of its own on this machine.
+/// Measures any L4 dataplane, and Maglane beside what it is to be compared with.
 #[derive(Debug, Parser)]
 #[command(name = "maglane-bench", version, propagate_version = true)]
 pub(crate) struct Cli {

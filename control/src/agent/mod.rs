@@ -1,14 +1,16 @@
-//! The agent: follows manifests and the node's network, and has the dataplane follow.
+//! The agent: follows an API server or manifests, and the node's network, and has the dataplane
+//! follow.
 //!
 //! ```text
-//!   manifests ─ source ─┐                      ┌─ model ─ services ──┐
-//!                       ├─ event loop ─ controller                  snapshot ─ engine
-//!   netlink ─── net ────┤                      └─ pods ─ forwarding ─┘
-//!   requests ── admin ──┘
+//!   API server, ── source ── feed ──┐                      ┌─ model ─ services ──┐
+//!   manifests                       ├─ event loop ─ controller                  snapshot ─ engine
+//!   netlink ──────── net ───────────┤                      └─ pods ─ forwarding ─┘
+//!   requests ─────── admin ─────────┘
 //! ```
 //!
 //! One thread does all this; engine calls are short and made in place. Whatever comes, the loop
-//! takes it in, then settles: so a burst of changes makes one snapshot.
+//! takes it in, then settles: so a burst of changes makes one snapshot. With `--standalone` the API
+//! server is one of its own, on a thread beside it ([`standalone`]).
 
 #[cfg(test)]
 mod cluster_tests;
@@ -50,7 +52,7 @@ use controller::Controller;
 pub(crate) use error::AgentError;
 use event_loop::{EventLoop, Routes, Waiting};
 use feed::{ClusterFeed, Feed};
-pub(crate) use options::{AgentOptions, Poll, SourceOptions, StandaloneOptions, XdpPort};
+pub(crate) use options::{AgentOptions, Poll, RunPods, SourceOptions, StandaloneOptions, XdpPort};
 
 /// Runs an agent in the calling thread's network namespace until SIGTERM or SIGINT. Needs a
 /// current-thread runtime.
@@ -115,7 +117,7 @@ async fn feed(
         SourceOptions::Standalone(of) => {
             let cidrs = options.cidrs_to_allocate_from();
             let server = standalone::start(of, cidrs, options.node_addresses(found))?;
-            let cluster = Cluster::in_process(&of.followed(), &server);
+            let cluster = Cluster::in_process(&of.followed(), server.client(), &server.url());
             let kubeconfig = Some(server.kubeconfig().to_owned());
             let feed = ClusterFeed::new(cluster, options.service_cidrs.clone(), kubeconfig);
             Ok((Feed::Cluster(Box::new(feed)), Some(server)))

@@ -2,12 +2,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use futures::future::LocalBoxFuture;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use kube::Client;
 use maglane_dataplane::engine::{EngineConfig, PollMode, XdpMode};
 use maglane_dataplane::service::{Deliver, Masquerade};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 use super::controller::Policy;
+use crate::apiserver::pods::PodRequest;
 use crate::model::{Settings, is_link_local};
 use crate::net::host_port::HostPortOptions;
 use crate::source::cluster::{ClusterOptions, Followed};
@@ -59,9 +63,12 @@ pub(crate) struct StandaloneOptions {
     pub(crate) node_name: String,
     /// As in [`ClusterOptions`].
     pub(crate) service_proxy_name: Option<String>,
-    /// The node is a lab's: Pods that are bound to it are to be started.
-    pub(crate) lab: bool,
+    /// Who runs the Pods that are bound to the node; nobody outside of a lab.
+    pub(crate) pods: Option<RunPods>,
 }
+
+/// Runs Pods, for as long as it is polled: with a client of the API, and with what is asked of them.
+pub(crate) type RunPods = fn(Client, mpsc::Receiver<PodRequest>) -> LocalBoxFuture<'static, ()>;
 
 impl StandaloneOptions {
     /// What is followed of the API.

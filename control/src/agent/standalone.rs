@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use kube::Client;
 use tokio::sync::mpsc;
 
+use super::options::RunPods;
 use super::own_node;
 use super::{AgentError, StandaloneOptions};
 use crate::apiserver::http::listeners::Listen;
@@ -13,7 +14,6 @@ use crate::apiserver::pods::PodRequest;
 use crate::apiserver::registry;
 use crate::apiserver::server::{ApiServer, ApiServerOptions, Inside};
 use crate::controllers;
-use crate::lab::{Site, kubelet};
 
 /// Starts the API server with its controllers, on a thread of its own. `node_addresses` are those
 /// that others know this node by.
@@ -30,10 +30,10 @@ pub(super) fn start(
     let api = listeners.first().and_then(|listener| listener.local_addr().ok());
     let settings = registry::Settings { service_cidrs, ..registry::Settings::default() };
     let data_directory = options.data_dir.clone();
-    let (node_name, lab) = (options.node_name.clone(), options.lab);
+    let (node_name, run_pods) = (options.node_name.clone(), options.pods);
     let server = ApiServer::start(
         ApiServerOptions { data_directory, listeners, settings },
-        move |inside| beside(inside, api, node_name, node_addresses, lab),
+        move |inside| beside(inside, api, node_name, node_addresses, run_pods),
     )?;
     Ok(server)
 }
@@ -44,33 +44,27 @@ async fn beside(
     api: Option<SocketAddr>,
     node_name: String,
     node_addresses: Vec<IpAddr>,
-    lab: bool,
+    run_pods: Option<RunPods>,
 ) {
     let Inside { client, pods, mut stop } = inside;
     let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
     let controllers = controllers::run(client.clone(), controllers::Settings { api }, stopped);
     tokio::select! {
         () = controllers => {}
-        () = follow_node(client, pods, node_name, node_addresses, lab) => {}
+        () = follow_node(client, pods, node_name, node_addresses, run_pods) => {}
     }
 }
 
-/// Makes the Node of this machine known; in a lab that is the kubelet's, which also runs its Pods.
+/// Makes the Node of this machine known; who runs its Pods does that himself.
 async fn follow_node(
     client: Client,
     pods: mpsc::Receiver<PodRequest>,
     name: String,
     addresses: Vec<IpAddr>,
-    lab: bool,
+    run_pods: Option<RunPods>,
 ) {
-    if lab {
-        let ran = match Site::of_this_machine() {
-            Ok(site) => kubelet::run(client, site, pods).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = ran {
-            tracing::error!("the lab's Pods are not run: {error}");
-        }
+    if let Some(run_pods) = run_pods {
+        run_pods(client, pods).await;
     } else {
         // Nobody here runs Pods, and who asks for their logs is told so.
         drop(pods);

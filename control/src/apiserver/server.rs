@@ -157,8 +157,14 @@ impl ApiServer {
     }
 
     /// Where it listens, with real ports.
+    #[cfg(test)]
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// What the kubeconfig names.
+    pub(crate) fn url(&self) -> String {
+        self.addresses.first().map(|first| url(*first)).unwrap_or_default()
     }
 
     /// The file that clients need.

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use crate::agent::{SourceOptions, StandaloneOptions};
+use crate::agent::{RunPods, SourceOptions, StandaloneOptions};
+use crate::lab::kubelet;
 use crate::source::cluster::{Access, ClusterOptions, Followed, in_cluster};
 
 /// Where the API of a machine without a cluster listens.
@@ -78,7 +79,7 @@ impl SourceArgs {
                 beyond_loopback: self.listen_beyond_loopback,
                 node_name,
                 service_proxy_name,
-                lab: self.lab,
+                pods: self.lab.then_some(kubelet::run_here as RunPods),
             }));
         }
         let access = match self.kubeconfig {
@@ -151,7 +152,7 @@ mod tests {
         };
         assert_eq!(options.data_dir, PathBuf::from(DATA_DIR));
         assert_eq!(options.listen.to_string(), "127.0.0.1:6443");
-        assert!(!options.lab && !options.node_name.is_empty());
+        assert!(options.pods.is_none() && !options.node_name.is_empty());
     }
 
     #[test]

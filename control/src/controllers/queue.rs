@@ -172,7 +172,7 @@ impl Queue {
 
     /// Whether nothing is to be done now.
     #[cfg(test)]
-    #[allow(dead_code, reason = "tests ask")]
+    #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
         self.ready.is_empty() && self.states.is_empty()
     }

@@ -23,6 +23,7 @@ mod service;
 mod state;
 #[cfg(test)]
 mod tests;
+pub(crate) mod typed;
 
 pub(crate) use address::{is_link_local, one_of_each_family, parse_ip};
 #[cfg(test)]

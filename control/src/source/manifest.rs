@@ -8,7 +8,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::Value;
 
 use super::objects::{Stated, objects};
-use super::typed::typed;
+use crate::model::typed::typed;
 use crate::model::{Object, ObjectId, Problem};
 
 /// An object and where it stands.

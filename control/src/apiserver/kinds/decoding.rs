@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::quantity;
 use crate::apiserver::resource::{DecodeError, Decoded, Names, Resource};
-use crate::source::typed::located;
+use crate::model::typed::located;
 
 /// A kind without rules of its own: what its type alone says.
 pub(super) const fn plain<T>(singular: &'static str) -> Resource

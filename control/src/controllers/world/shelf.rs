@@ -89,13 +89,6 @@ impl<T: Kept> Shelf<T> {
         let all = self.objects.range((from, Bound::Unbounded));
         all.take_while(move |(key, _)| key.namespace == namespace).map(|(_, object)| object)
     }
-
-    /// How many there are.
-    #[allow(dead_code, reason = "tests ask")]
-    pub(in super::super) fn len(&self) -> usize {
-        self.objects.len()
-    }
-
     /// Whether it is known what there is.
     pub(super) fn is_synced(&self) -> bool {
         self.synced

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
@@ -78,6 +79,22 @@ struct Context {
     labels: BTreeMap<String, String>,
     /// Networks that are made or removed at once.
     building: Semaphore,
+}
+
+/// Runs the Pods of this machine's lab, as [`run`] does, and says so if it cannot.
+pub(crate) fn run_here(
+    client: Client,
+    requests: mpsc::Receiver<PodRequest>,
+) -> LocalBoxFuture<'static, ()> {
+    Box::pin(async {
+        let ran = match Site::of_this_machine() {
+            Ok(site) => run(client, site, requests).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ran {
+            tracing::error!("the lab's Pods are not run: {error}");
+        }
+    })
 }
 
 /// Runs the lab's Pods for as long as it is polled. What runs goes on when it is dropped.

@@ -33,7 +33,6 @@ use ipnet::IpNet;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::apiserver::server::ApiServer;
 use crate::model::{ObjectKey, Problem};
 pub(crate) use access::AccessError;
 use access::Ping;
@@ -93,14 +92,14 @@ impl Cluster {
         Ok(Self::follow(&options.followed, connection, server, &Patience::default()))
     }
 
-    /// Starts to follow the API of this process.
-    pub(crate) fn in_process(options: &Followed, server: &ApiServer) -> Self {
-        let url = server.addresses().first().map(|address| format!("https://{address}"));
-        let name = (format!("{} of this process", url.unwrap_or_default()), None);
+    /// Starts to follow the API of this process, which `client` talks to without a socket; `url` is
+    /// what others reach it by.
+    pub(crate) fn in_process(options: &Followed, client: kube::Client, url: &str) -> Self {
+        let name = (format!("{url} of this process"), None);
         // There is no connection that could die.
         let patience = Patience::default();
         let patience = Patience { watch_without_ping_s: patience.watch_s.clone(), ..patience };
-        Self::follow(options, Connection::of(server.client()), name, &patience)
+        Self::follow(options, Connection::of(client), name, &patience)
     }
 
     fn follow(

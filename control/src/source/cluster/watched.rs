@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 use super::options::Followed;
 use super::wire::{self, Named};
 use crate::model::labels::{HEADLESS_LABEL, PROXY_NAME_LABEL, ZONE_LABEL};
+use crate::model::typed::typed;
 use crate::model::{Kind, Object, ObjectKey, Problem};
 use crate::source::manifest;
-use crate::source::typed::typed;
 
 /// The resources that are watched.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
