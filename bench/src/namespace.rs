@@ -2,6 +2,7 @@
 //! nobody else's and gone when nobody holds it.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -66,12 +67,31 @@ impl Namespace {
         thread::scope(|scope| scope.spawn(inside).join().map_err(|_| BenchError::Panicked)?)
     }
 
-    /// Whether it is the machine's own: that of its first process.
-    pub(crate) fn is_the_machines(&self) -> bool {
+    /// Whether it is the machine's own, that of its first process; or may be: not everywhere may
+    /// root look at that process (a hardened kernel, a container without CAP_SYS_PTRACE).
+    pub(crate) fn may_be_the_machines(&self) -> bool {
         use std::os::linux::fs::MetadataExt;
         let machine = std::fs::metadata("/proc/1/ns/net").map(|own| own.st_ino());
         let this = self.file.metadata().map(|own| own.st_ino());
-        // Whoever may not look is not root, and can do no harm.
-        matches!((machine, this), (Ok(machine), Ok(this)) if machine == this)
+        may_be_same(machine, this)
+    }
+}
+
+/// What cannot be known is taken for the same: the caller is about to refuse it.
+fn may_be_same(one: io::Result<u64>, other: io::Result<u64>) -> bool {
+    !matches!((one, other), (Ok(one), Ok(other)) if one != other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_cannot_be_told_from_the_machines_is_taken_for_it() {
+        let denied = || Err(io::ErrorKind::PermissionDenied.into());
+        assert!(!may_be_same(Ok(1), Ok(2)));
+        assert!(may_be_same(Ok(1), Ok(1)));
+        assert!(may_be_same(denied(), Ok(2)));
+        assert!(may_be_same(Ok(1), denied()));
     }
 }

@@ -181,6 +181,33 @@ fn bad_input_gets_one_clear_line() {
 }
 
 #[test]
+fn an_interface_with_the_machines_default_route_needs_force() {
+    within_rig(|| {
+        ip("route add default dev g0");
+        // In a process namespace of its own the generator is the first process, and so this
+        // namespace the machine's.
+        let first = |arguments: &str| {
+            Command::new("unshare")
+                .args(["--pid", "--fork", "--mount-proc", env!("CARGO_BIN_EXE_maglane-bench")])
+                .args(arguments.split(' '))
+                .output()
+                .expect("unshare")
+        };
+        let arguments = "pktgen --tx g0 --rx g1 --no-bias --poll adaptive --count 10";
+        let output = first(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert_eq!(
+            errors.trim(),
+            "error: --tx: g0: this machine's default route leads there, and others would get what \
+             is sent; --force if that is meant"
+        );
+        let output = first(&format!("{arguments} --force"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    });
+}
+
+#[test]
 fn a_capture_is_replayed_as_it_is() {
     within_rig(|| {
         let directory = tempfile::tempdir().expect("a directory");

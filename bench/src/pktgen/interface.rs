@@ -145,10 +145,10 @@ impl Interface {
         })
     }
 
-    /// Whether the machine's default route leads there: what is sent meets everybody else's
+    /// Whether the machine's default route leads there, or may: what is sent meets everybody else's
     /// traffic.
     pub(crate) fn has_default_route(&self) -> Result<bool> {
-        if !self.namespace.is_the_machines() {
+        if !self.namespace.may_be_the_machines() {
             return Ok(false);
         }
         let mut text = String::new();
