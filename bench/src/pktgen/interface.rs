@@ -14,7 +14,7 @@ use crate::namespace::Namespace;
 use crate::rig::run_command;
 
 /// How long a neighbour may take to say its Ethernet address.
-const RESOLVE: Duration = Duration::from_secs(2);
+pub(super) const RESOLVE: Duration = Duration::from_secs(2);
 const DISCARD_PORT: u16 = 9;
 
 /// `[NAMESPACE/]INTERFACE`: no interface has a slash in its name.
@@ -169,7 +169,7 @@ impl Interface {
     ///
     /// # Errors
     /// [`BenchError::Usage`] when there is no route, or nobody answers.
-    pub(crate) fn next_hop(&self, destination: IpAddr) -> Result<[u8; 6]> {
+    pub(super) fn next_hop(&self, destination: IpAddr, patience: Duration) -> Result<[u8; 6]> {
         let option = "--dst-mac";
         let usage = |message: String| BenchError::Usage { option, message };
         self.namespace.run(|| {
@@ -188,7 +188,7 @@ impl Interface {
                 .filter(|route| route.dev.as_deref() == Some(&self.name))
                 .and_then(|route| route.gateway)
                 .unwrap_or(destination);
-            self.resolve(gateway)?.ok_or_else(|| {
+            self.resolve(gateway, patience)?.ok_or_else(|| {
                 usage(format!(
                     "{gateway}, the next hop to {destination}, does not say its Ethernet address \
                      on {}; give it",
@@ -198,8 +198,8 @@ impl Interface {
         })
     }
 
-    fn resolve(&self, gateway: IpAddr) -> Result<Option<[u8; 6]>> {
-        let deadline = Instant::now() + RESOLVE;
+    fn resolve(&self, gateway: IpAddr, patience: Duration) -> Result<Option<[u8; 6]>> {
+        let deadline = Instant::now() + patience;
         let any = if gateway.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         if let Ok(socket) = UdpSocket::bind(any) {
             // Nobody needs to take it: it makes the kernel ask.

@@ -10,7 +10,7 @@ use maglane_dataplane::xsk::FRAME_CAPACITY_BYTES;
 use serde::{Deserialize, Serialize};
 
 use super::frame::{Link, Shape};
-use super::interface::{Interface, InterfaceName, parse_mac};
+use super::interface::{Interface, InterfaceName, RESOLVE, parse_mac};
 use super::packet::ETHERNET_BYTES;
 use super::replay::Capture;
 use super::schedule::{Pace, Rate};
@@ -336,11 +336,11 @@ impl TrafficArgs {
         }
         let destination = match (self.dst_mac, next_hop_of) {
             (Some(MacArg(mac)), _) => mac,
-            (None, Some(address)) => match plan.sender.next_hop(address) {
-                // Of itself the kernel does not ask: then both are on one link.
-                Err(_) if receiver.addresses.contains(&address) => receiver.mac,
-                other => other?,
-            },
+            // Of itself the kernel seldom asks: without an answer, both are on one link.
+            (None, Some(address)) if receiver.addresses.contains(&address) => {
+                plan.sender.next_hop(address, RESOLVE / 20).unwrap_or(receiver.mac)
+            }
+            (None, Some(address)) => plan.sender.next_hop(address, RESOLVE)?,
             (None, None) => receiver.mac,
         };
         Ok(Traffic {
