@@ -7,6 +7,7 @@ use crate::host_port::HostPortArgs;
 use crate::interrupt::Interrupt;
 use crate::lab::LabArgs;
 use crate::maglev::MaglevArgs;
+use crate::output::progress;
 use crate::pktgen::PktgenArgs;
 use crate::report::ReportArgs;
 use crate::search::SearchArgs;
@@ -74,17 +75,27 @@ impl Cli {
     /// What stopped it. The lab is put away then, too.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let interrupt = Interrupt::watch();
-        match self.command {
-            Command::Pktgen(args) => pktgen::run(&args, &interrupt),
-            Command::Search(args) => search::run(&args, &interrupt),
-            Command::Engine(args) => engine::run(&args, &interrupt),
-            Command::Maglev(args) => maglev::run(&args, &interrupt),
-            Command::Report(args) => report::run(&args),
-            Command::Lab(args) => lab::run(&args, &interrupt),
-            Command::Forward => lab::forward(),
-            Command::HostPort(args) => host_port::run(&args, &interrupt),
-            Command::Control(args) => control::run(&args, &interrupt),
-            Command::Direct(args) => direct::run(&args, &interrupt),
+        self.command.run(&interrupt)?;
+        if interrupt.check().is_err() {
+            progress("interrupted: this is what was measured until then");
+        }
+        Ok(())
+    }
+}
+
+impl Command {
+    fn run(self, interrupt: &Interrupt) -> anyhow::Result<()> {
+        match self {
+            Self::Pktgen(args) => pktgen::run(&args, interrupt),
+            Self::Search(args) => search::run(&args, interrupt),
+            Self::Engine(args) => engine::run(&args, interrupt),
+            Self::Maglev(args) => maglev::run(&args, interrupt),
+            Self::Report(args) => report::run(&args),
+            Self::Lab(args) => lab::run(&args, interrupt),
+            Self::Forward => lab::forward(),
+            Self::HostPort(args) => host_port::run(&args, interrupt),
+            Self::Control(args) => control::run(&args, interrupt),
+            Self::Direct(args) => direct::run(&args, interrupt),
         }
     }
 }

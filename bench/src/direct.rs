@@ -66,6 +66,8 @@ struct Report {
     with_bytes_per_s: Figure,
     ratio: Figure,
     rounds: Vec<Round>,
+    /// Whether a signal ended it before its time.
+    interrupted: bool,
 }
 
 /// Measures and prints.
@@ -87,6 +89,7 @@ pub(crate) fn run(args: &DirectArgs, interrupt: &Interrupt) -> anyhow::Result<()
         with_bytes_per_s: figure(|round| round.with_bytes_per_s),
         ratio: figure(|round| round.ratio),
         rounds,
+        interrupted: interrupt.check().is_err(),
     };
     output::print(args.output, &report, text)
 }
@@ -98,18 +101,13 @@ fn measure(args: &DirectArgs, interrupt: &Interrupt) -> Result<Vec<Round>> {
     let length = Duration::from_secs(args.seconds);
     let mut rounds = Vec::new();
     for number in 1..=args.rounds {
-        let mut sides = [0.0; 2];
         // Who comes first changes, in case that matters.
-        let agent_first = number % 2 == 0;
-        for with_agent in [agent_first, !agent_first] {
-            if with_agent {
-                lab.start_agent()?
-            } else {
-                lab.stop_agent()?
-            }
-            sides[usize::from(with_agent)] = transfer(&lab, length)?;
-        }
-        let [without_bytes_per_s, with_bytes_per_s] = sides;
+        let [without_bytes_per_s, with_bytes_per_s] = match round(&mut lab, number % 2 == 0, length)
+        {
+            // What was measured is kept.
+            Err(BenchError::Interrupted) if !rounds.is_empty() => break,
+            sides => sides?,
+        };
         let ratio = ratio(with_bytes_per_s, without_bytes_per_s);
         progress(&format!(
             "round {number} of {}: without the agent {:.1} Gbit/s, with it {:.1}, ratio {ratio:.3}",
@@ -120,6 +118,20 @@ fn measure(args: &DirectArgs, interrupt: &Interrupt) -> Result<Vec<Round>> {
         rounds.push(Round { without_bytes_per_s, with_bytes_per_s, ratio });
     }
     Ok(rounds)
+}
+
+/// Bytes a second without the agent, and with it.
+fn round(lab: &mut Lab, agent_first: bool, length: Duration) -> Result<[f64; 2]> {
+    let mut sides = [0.0; 2];
+    for with_agent in [agent_first, !agent_first] {
+        if with_agent {
+            lab.start_agent()?
+        } else {
+            lab.stop_agent()?
+        }
+        sides[usize::from(with_agent)] = transfer(lab, length)?;
+    }
+    Ok(sides)
 }
 
 /// Sends from the client Pod to the backend Pod over one TCP connection. Returns bytes a second,

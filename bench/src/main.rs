@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if matches!(error.downcast_ref(), Some(BenchError::Interrupted)) => {
-            output::progress("interrupted: the lab is put away");
+            output::progress("interrupted before anything was measured");
             ExitCode::from(EXIT_INTERRUPTED)
         }
         Err(error) if matches!(error.downcast_ref(), Some(BenchError::Usage { .. })) => {

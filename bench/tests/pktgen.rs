@@ -4,10 +4,12 @@
 #[path = "pktgen/forwarder.rs"]
 mod forwarder;
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use forwarder::{Deeds, Done, Forwarder, ip, within_rig};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 fn bench(arguments: &str) -> Output {
@@ -204,6 +206,43 @@ fn an_interface_with_the_machines_default_route_needs_force() {
         );
         let output = first(&format!("{arguments} --force"));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    });
+}
+
+/// Packets that came in at an interface of the calling thread's namespace.
+fn arrived(interface: &str) -> u64 {
+    let output =
+        Command::new("ip").args(["-j", "-s", "link", "show", interface]).output().expect("ip");
+    let links: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    links[0]["stats64"]["rx"]["packets"].as_u64().expect("a count")
+}
+
+#[test]
+fn an_interrupted_run_keeps_what_was_measured() {
+    within_rig(|| {
+        let there = Forwarder::start("d0", "d1", Deeds::default());
+        let line = "pktgen --tx g0 --rx g1 --no-bias --poll adaptive -o json --rate 2k \
+                    --duration 3600 --flows 1 --warm-up 0";
+        let child = Command::new(env!("CARGO_BIN_EXE_maglane-bench"))
+            .args(line.split_ascii_whitespace())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("maglane-bench");
+        while arrived("g1") < 500 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("a signal");
+        let output = child.wait_with_output().expect("its end");
+        there.stop();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        assert_eq!(errors.trim(), "interrupted: this is what was measured until then");
+        let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(result["interrupted"], true);
+        let sent = count(&result, "forward", "sent");
+        let pps = result["forward"]["sent_pps"].as_f64().expect("a rate");
+        assert!(sent >= 499 && (1_900.0..2_100.0).contains(&pps), "{result}");
     });
 }
 

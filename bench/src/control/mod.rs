@@ -82,9 +82,15 @@ pub(crate) fn run(args: &ControlArgs, interrupt: &Interrupt) -> anyhow::Result<(
     let mut sizes = Vec::new();
     for services in &args.services {
         let size = runtime.block_on(measure(args, *services as usize, interrupt));
+        // What was measured is kept, and what was interrupted is no measurement.
+        if interrupt.check().is_err() && !sizes.is_empty() {
+            break;
+        }
         sizes.push(size.with_context(|| format!("{services} Services"))?);
     }
-    let report = Report::new(machine, args.endpoints, args.workers, empty.memory, sizes);
+    let interrupted = interrupt.check().is_err();
+    let agent = (args.endpoints, args.workers);
+    let report = Report::new(machine, agent, empty.memory, sizes, interrupted);
     output::print(args.output, &report, Report::text)
 }
 

@@ -60,18 +60,20 @@ pub(super) struct Report {
     /// Of an agent without Services: program, workers, rings, flow tables.
     empty: Memory,
     sizes: Vec<Size>,
+    /// Whether a signal ended it before its time.
+    interrupted: bool,
 }
 
 impl Report {
     pub(super) fn new(
         machine: Machine,
-        endpoints_per_service: u32,
-        workers: u32,
+        (endpoints_per_service, workers): (u32, u32),
         empty: Memory,
         sizes: Vec<Size>,
+        interrupted: bool,
     ) -> Self {
         let benchmark = "control";
-        Self { benchmark, machine, endpoints_per_service, workers, empty, sizes }
+        Self { benchmark, machine, endpoints_per_service, workers, empty, sizes, interrupted }
     }
 
     /// The control plane's share, in bytes: all that is neither the dataplane's tables nor there

@@ -170,7 +170,6 @@ fn measure(args: &EngineArgs, interrupt: &Interrupt) -> Result<Vec<EngineResult>
     let mut results = Vec::new();
     for (number, config) in worlds.iter().enumerate() {
         if interrupt.check().is_err() {
-            progress("interrupted: this is what was measured until then");
             break;
         }
         progress(&format!(

@@ -76,10 +76,15 @@ pub(crate) fn run(args: &HostPortArgs, interrupt: &Interrupt) -> anyhow::Result<
     for poll in &args.poll {
         for workers in &args.workers {
             let options = LabOptions { workers: *workers, poll: *poll, backends: args.backends };
-            configurations.push(measure(args, options, interrupt)?);
+            match measure(args, options, interrupt) {
+                // What was measured is kept.
+                Err(BenchError::Interrupted) if !configurations.is_empty() => break,
+                measured => configurations.push(measured?),
+            }
         }
     }
-    let report = Report::new(machine, args, configurations);
+    let interrupted = interrupt.check().is_err();
+    let report = Report::new(machine, args, configurations, interrupted);
     output::print(args.output, &report, Report::text)
 }
 
@@ -96,7 +101,10 @@ fn measure(
     let mut rounds = Vec::new();
     for number in 1..=args.rounds {
         // Who comes first changes, in case that matters.
-        let round = bench.round(number % 2 == 0)?;
+        let round = match bench.round(number % 2 == 0) {
+            Err(BenchError::Interrupted) if !rounds.is_empty() => break,
+            round => round?,
+        };
         progress(&format!("round {number} of {}: {}", args.rounds, round.text()));
         rounds.push(round);
     }

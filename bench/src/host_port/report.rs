@@ -159,6 +159,8 @@ pub(super) struct Report {
     seconds: u64,
     seed: u64,
     configurations: Vec<Configuration>,
+    /// Whether a signal ended it before its time.
+    interrupted: bool,
 }
 
 impl Report {
@@ -167,6 +169,7 @@ impl Report {
         machine: Machine,
         args: &HostPortArgs,
         configurations: Vec<Configuration>,
+        interrupted: bool,
     ) -> Self {
         Self {
             benchmark: "host-port",
@@ -177,6 +180,7 @@ impl Report {
             seconds: args.seconds,
             seed: args.seed,
             configurations,
+            interrupted,
         }
     }
 

@@ -87,5 +87,6 @@ fn measure(args: &MaglevArgs, interrupt: &Interrupt) -> Result<MaglevResult> {
     if tables.is_empty() {
         return Err(BenchError::Interrupted);
     }
-    Ok(MaglevResult { origin, tables, published: published() })
+    let interrupted = interrupt.check().is_err();
+    Ok(MaglevResult { origin, tables, published: published(), interrupted })
 }

@@ -20,6 +20,8 @@ pub(crate) struct MaglevResult {
     pub(crate) tables: Vec<Table>,
     /// What others have published.
     pub(crate) published: Vec<Published>,
+    /// Whether a signal ended it before its time.
+    pub(crate) interrupted: bool,
 }
 
 impl MaglevResult {

@@ -221,7 +221,11 @@ impl Sender {
     }
 
     /// What came of it.
-    pub(crate) fn finish(self) -> SenderReport {
+    pub(crate) fn finish(mut self) -> SenderReport {
+        if self.phase == Phase::Measure {
+            // Somebody ended it before its time.
+            self.report.elapsed_ns = self.progress_ns.saturating_sub(self.phase_start_ns).max(1);
+        }
         self.report
     }
 
@@ -652,5 +656,22 @@ mod tests {
         let report = sender.finish();
         assert!((2_500..2_700).contains(&report.sent), "{report:?}");
         assert_eq!(report.sent + report.missed, 5_000);
+    }
+
+    #[test]
+    fn one_that_is_ended_before_its_time_knows_how_long_it_sent() {
+        let mut sender = Sender::new(traffic(false, 1, 1), load(None), Run::new(RUN), 0, 0);
+        let mut frame = vec![0; 2_048];
+        let mut now_ns = 0;
+        while sender.sent() < 1_000 {
+            if let Some(job) = sender.next(now_ns) {
+                sender.write(&job, &mut frame);
+            }
+            now_ns += STEP;
+        }
+        let report = sender.finish();
+        assert_eq!((report.sent, report.missed), (1_000, 0));
+        // 10,000 packets a second.
+        assert!((99_000_000..=101_000_000).contains(&report.elapsed_ns), "{report:?}");
     }
 }

@@ -135,12 +135,16 @@ impl Search<'_> {
                 }
                 self.one(next)?;
             }
-            if self.interrupted {
+            if self.trials.is_empty() {
                 break;
             }
+            // Interrupted, it still says how far the bounds have come.
             let result = GoalResult::new(goal, &self.trials, range);
             progress(&result.text());
             results.push(result);
+            if self.interrupted {
+                break;
+            }
         }
         Ok(results)
     }

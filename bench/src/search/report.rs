@@ -22,7 +22,9 @@ pub(crate) struct GoalResult {
     pub(crate) upper_pps: Option<f64>,
     /// What arrived at that load: of what was sent, less what was lost.
     pub(crate) throughput_pps: Option<f64>,
-    /// The highest load that was tried.
+    /// The lowest load to be tried.
+    pub(crate) min_pps: f64,
+    /// And the highest.
     pub(crate) max_pps: f64,
 }
 
@@ -43,6 +45,7 @@ impl GoalResult {
             lower_pps: bounds.lower_pps,
             upper_pps: bounds.upper_pps,
             throughput_pps,
+            min_pps: range.min_pps,
             max_pps: range.max_pps,
         }
     }
@@ -59,7 +62,11 @@ impl GoalResult {
                 self.name,
                 mpps(lower)
             ),
-            (None, _) => format!("{}: none; packets are lost at any load", self.name),
+            (None, Some(upper)) if upper > self.min_pps => {
+                format!("{}: not known; less than {} Mpps", self.name, mpps(upper))
+            }
+            (None, Some(_)) => format!("{}: none; packets are lost at any load", self.name),
+            (None, None) => format!("{}: not known", self.name),
         }
     }
 }
