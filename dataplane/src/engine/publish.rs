@@ -25,14 +25,13 @@ impl Engine {
         for mailbox in self.mailboxes.iter() {
             mailbox.publish_snapshot(snapshot.clone());
         }
-        self.await_workers(generation)?;
-        self.steer_to(&snapshot.services)?;
+        let taken = self.await_workers(generation).and_then(|()| self.steer_to(&snapshot.services));
         drop(snapshot);
         // The last is ours to keep; of the others, those that no worker has any more may go.
         let newest = self.published.pop();
         self.published.retain(|old| Arc::strong_count(old) > 1);
         self.published.extend(newest);
-        Ok(generation)
+        taken.map(|()| generation)
     }
 
     /// Of the newest snapshot.
