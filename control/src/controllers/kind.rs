@@ -163,4 +163,14 @@ mod tests {
             assert_eq!(format!("{}/{plural}", served.root()), kind.path(""));
         }
     }
+
+    #[test]
+    fn no_kind_that_is_served_outlives_its_namespace() {
+        // The Events of one group are those of the other.
+        let all = kinds::all().iter().filter(|of| of.group != "events.k8s.io");
+        for served in all {
+            let known = Kind::find(&served.api_version(), served.kind);
+            assert!(known.is_some(), "{} of {}", served.kind, served.api_version());
+        }
+    }
 }

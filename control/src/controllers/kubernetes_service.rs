@@ -1,5 +1,4 @@
-//! What every cluster has: four namespaces, and the Service `kubernetes` at the first address of
-//! the Service CIDR.
+//! The Service that every cluster has: `kubernetes`, at the first address of the Service CIDR.
 //!
 //! The real API server keeps endpoints for that Service: its own address. Ours listens on the
 //! loopback of its machine, which no Pod can reach, and loopback addresses are refused as endpoints
@@ -10,8 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{
-    EndpointAddress, EndpointPort as PlainPort, EndpointSubset, Endpoints, Namespace, Service,
-    ServicePort, ServiceSpec,
+    EndpointAddress, EndpointPort as PlainPort, EndpointSubset, Endpoints, Service, ServicePort,
+    ServiceSpec,
 };
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -22,10 +21,9 @@ use super::kind::Kind;
 use super::mirroring::SKIP_LABEL;
 use super::task::{Key, Plan};
 use super::world::{World, label};
+use crate::apiserver::service_ips;
 use crate::model::labels::SERVICE_NAME_LABEL;
 
-/// Namespaces that are made again when they are not there.
-const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 /// Name of the Service, its Endpoints, its slice, and of the first ServiceCIDR.
 const NAME: &str = "kubernetes";
 /// Of the Service.
@@ -35,14 +33,7 @@ const TARGET_PORT: i32 = 6443;
 
 /// What is missing of it; with `api`, the address at which Pods reach the API server.
 pub(super) fn plan(world: &World, api: Option<SocketAddr>) -> Plan {
-    let missing = NAMESPACES.iter().filter(|name| {
-        let key = Key::new("", **name);
-        world.namespaces.get(&key).is_none()
-    });
-    let mut changes: Vec<_> = missing.map(|name| new_namespace(name)).collect();
-    if !changes.is_empty() {
-        return changes.into();
-    }
+    let mut changes = Vec::new();
     let key = Key::new("default", NAME);
     let api = api.filter(|api| !api.ip().is_loopback() && !api.ip().is_unspecified());
     match (world.services.get(&key), first_address(world)) {
@@ -58,12 +49,6 @@ pub(super) fn plan(world: &World, api: Option<SocketAddr>) -> Plan {
     changes.into()
 }
 
-fn new_namespace(name: &str) -> Change {
-    let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
-    let namespace = Namespace { metadata, ..Namespace::default() };
-    Change::create(Kind::Namespace, &namespace.metadata, &namespace)
-}
-
 /// The first address of the ServiceCIDR `kubernetes`, or of the oldest.
 fn first_address(world: &World) -> Option<IpAddr> {
     let cidrs = world.service_cidrs.iter().map(|(_, cidr)| cidr);
@@ -71,10 +56,7 @@ fn first_address(world: &World) -> Option<IpAddr> {
         (cidr.metadata.name.as_deref() != Some(NAME), cidr.metadata.creation_timestamp.clone())
     })?;
     let net: IpNet = first.spec.as_ref()?.cidrs.as_ref()?.first()?.parse().ok()?;
-    match net {
-        IpNet::V4(net) => Some(IpAddr::V4(net.network().to_bits().checked_add(1)?.into())),
-        IpNet::V6(net) => Some(IpAddr::V6(net.network().to_bits().checked_add(1)?.into())),
-    }
+    service_ips::first_address(net)
 }
 
 fn service(address: IpAddr, api: Option<SocketAddr>) -> Service {

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`endpoint_slices`], [`endpoints`] | endpoints of Services with a selector |
 //! | [`mirroring`] | EndpointSlices that repeat hand-written Endpoints |
-//! | [`kubernetes_service`] | the Service `kubernetes`, and the first namespaces |
+//! | [`kubernetes_service`] | the Service `kubernetes` |
 //! | [`replica_set`], [`deployment`] | Pods of ReplicaSets, ReplicaSets of Deployments |
 //! | [`garbage`], [`namespaces`] | objects without owners, and what ends with its namespace |
 //! | [`service_cidrs`] | ServiceCIDRs that end while they are in use |

@@ -49,7 +49,7 @@ pub(super) enum Task {
     Garbage(String),
     /// A namespace, which may be about to end.
     Namespace(String),
-    /// The Service `kubernetes`, and the namespaces that are always there.
+    /// The Service `kubernetes`.
     Kubernetes,
     /// A ServiceCIDR, which may be about to end.
     ServiceCidr(String),

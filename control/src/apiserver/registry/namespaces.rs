@@ -9,8 +9,8 @@ use super::{Deleted, Place, metadata};
 use crate::apiserver::resource::Resource;
 use crate::apiserver::status::Refusal;
 
-/// Which cannot be deleted.
-const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+/// Those that every cluster has. They cannot be deleted.
+pub(super) const ALWAYS: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// Whether these are namespaces.
 pub(super) fn is_namespace(of: &Resource) -> bool {
@@ -67,7 +67,7 @@ pub(super) fn delete(
     before: &Object,
     value: &mut Value,
 ) -> Result<Option<Deleted>, Refusal> {
-    if IMMORTAL.contains(&before.name()) {
+    if ALWAYS.contains(&before.name()) {
         let detail = "this namespace may not be deleted";
         return Err(Refusal::forbidden(place.of, before.name(), detail));
     }

@@ -9,7 +9,6 @@
 //! `10.96.1.1`.
 
 mod addresses;
-mod families;
 mod node_ports;
 pub(crate) mod range;
 #[cfg(test)]
@@ -24,11 +23,11 @@ use k8s_openapi::api::networking::v1::ServiceCIDR;
 use serde_json::{Value, json};
 
 use self::addresses::Addresses;
-pub(crate) use self::families::{cluster_ips, ip_families, is_headless};
 use self::node_ports::{Denied, NodePorts};
 
+use super::kinds::checks;
 use super::kinds::decoding::read;
-use super::kinds::{checks, service_stacks};
+use super::kinds::service::{cluster_ips, ip_families, is_headless, settle_families, stacks};
 use super::resource::{FieldError, Resource};
 use super::status::Refusal;
 
@@ -99,9 +98,9 @@ impl ServiceIps {
         let old_spec = old.as_ref().and_then(|old| old.spec.as_ref());
         if !is_external_name(spec) {
             let before = old_spec.filter(|old| !is_external_name(old));
-            let mut errors = service_stacks(spec);
+            let mut errors = stacks(spec);
             if errors.is_empty() {
-                errors = families::settle(spec, before, &self.families());
+                errors = settle_families(spec, before, &self.families());
             }
             if !errors.is_empty() {
                 return invalid(&errors);

@@ -54,7 +54,7 @@ impl Cluster {
     pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let settings = RegistrySettings::default();
-        let registry = Registry::open(&directory.path().join("data"), settings).unwrap();
+        let registry = Registry::open(&directory.path().join("data"), &settings).unwrap();
         let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
         let mut cluster = Self {
             registry,

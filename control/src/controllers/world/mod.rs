@@ -111,7 +111,6 @@ impl World {
             Observed::Namespace(event) => {
                 let steps = self.namespaces.take(event);
                 steps.iter().for_each(|step| self.namespace_changed(step, tasks));
-                tasks.insert(Task::Kubernetes);
             }
             Observed::Node(event) => {
                 let steps = self.nodes.take(event);

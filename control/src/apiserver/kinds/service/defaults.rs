@@ -4,9 +4,9 @@ use k8s_openapi::api::core::v1::{ClientIPConfig, Service, ServiceSpec, SessionAf
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
 
+use super::families::{cluster_ips, ip_families};
 use super::{has_cluster_ip, has_health_check, has_node_ports, is_external, kind};
 use crate::apiserver::kinds::decoding::{change, read};
-use crate::apiserver::service_ips::{cluster_ips, ip_families};
 
 /// Three hours, in seconds.
 const AFFINITY_TIMEOUT: i32 = 10_800;

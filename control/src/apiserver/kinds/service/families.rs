@@ -13,7 +13,7 @@ const REQUIRE: &str = "RequireDualStack";
 
 /// Fills in `ipFamilyPolicy` and `ipFamilies`, and gives back secondary addresses that are given
 /// up. `configured` are the families that there are Service CIDRs of, the default one first.
-pub(super) fn settle(
+pub(crate) fn settle(
     spec: &mut ServiceSpec,
     old: Option<&ServiceSpec>,
     configured: &[&str],

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `defaults` | what a client may leave out, and what an update carries over |
 //! | `rules` | what may stand in a Service |
+//! | `families` | which families of addresses it has |
 //! | `ports` | what may stand in its ports |
 //! | `stacks` | its addresses and their families, and how they may change |
 //! | `status` | what load balancers may say |
@@ -12,6 +13,7 @@
 
 mod columns;
 mod defaults;
+mod families;
 mod ports;
 mod rules;
 mod stacks;
@@ -22,7 +24,8 @@ mod warnings;
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 
-pub(crate) use self::stacks::validate as service_stacks;
+pub(crate) use self::families::{cluster_ips, ip_families, is_headless, settle as settle_families};
+pub(crate) use self::stacks::validate as stacks;
 
 use super::decoding::plain;
 use crate::apiserver::resource::{Names, Resource, Subresource};

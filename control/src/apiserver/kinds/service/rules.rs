@@ -1,11 +1,11 @@
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use serde_json::{Value, json};
 
+use super::families::{cluster_ips, ip_families, is_headless};
 use super::{has_cluster_ip, has_health_check, is_external, kind, ports, stacks, status};
 use crate::apiserver::kinds::checks::{self, invalid};
 use crate::apiserver::kinds::decoding::read;
 use crate::apiserver::resource::FieldError;
-use crate::apiserver::service_ips::{cluster_ips, ip_families, is_headless};
 
 const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 const AFFINITIES: [&str; 2] = ["ClientIP", "None"];

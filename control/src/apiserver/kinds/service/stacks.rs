@@ -3,10 +3,10 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::ServiceSpec;
 use serde_json::{Value, json};
 
+use super::families::{cluster_ips, ip_families, is_headless};
 use super::kind;
 use crate::apiserver::kinds::checks;
 use crate::apiserver::resource::FieldError;
-use crate::apiserver::service_ips::{cluster_ips, ip_families, is_headless};
 
 const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
 const POLICIES: [&str; 3] = ["PreferDualStack", "RequireDualStack", "SingleStack"];

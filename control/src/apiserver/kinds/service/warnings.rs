@@ -1,10 +1,10 @@
 use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
 
+use super::families::{cluster_ips, is_headless};
 use super::kind;
 use crate::apiserver::kinds::checks;
 use crate::apiserver::kinds::decoding::read;
-use crate::apiserver::service_ips::{cluster_ips, is_headless};
 
 /// `GetWarningsForService`.
 pub(super) fn warnings(new: &Value, _old: Option<&Value>) -> Vec<String> {
