@@ -18,9 +18,8 @@ use super::http::identity::{Identity, IdentityError, write_secret};
 use super::http::kubeconfig::kubeconfig;
 use super::http::{Api, connections, in_flight, limits, router, token};
 use super::pods::{self, PodRequest};
-use super::registry::{Registry, Settings};
+use super::registry::{OpenError, Registry, Settings};
 use super::service_ips::first_address;
-use super::store::StoreError;
 
 /// Objects, in the data directory.
 const OBJECTS_DIRECTORY: &str = "objects";
@@ -33,8 +32,8 @@ const DEFAULT_NAMESPACE: &str = "default";
 #[derive(Debug, Error)]
 pub(crate) enum ApiServerError {
     /// Its objects cannot be read.
-    #[error("cannot open the objects of the API")]
-    Objects(#[from] StoreError),
+    #[error(transparent)]
+    Objects(#[from] OpenError),
     /// Its certificate, its token or its kubeconfig.
     #[error("the API cannot identify itself")]
     Identity(#[from] IdentityError),
@@ -103,12 +102,11 @@ impl ApiServer {
         let addresses = addresses.map_err(system("ask a socket for its address"))?;
         let first = *addresses.first().ok_or(ApiServerError::Nowhere)?;
 
-        let kinds = options.settings.kinds;
-        let service_cidrs = options.settings.service_cidrs.clone();
-        let registry = Registry::open(&directory.join(OBJECTS_DIRECTORY), options.settings)?;
+        let settings = &options.settings;
+        let registry = Registry::open(&directory.join(OBJECTS_DIRECTORY), settings)?;
         // The Service `kubernetes` has the first address of each.
         let kubernetes: Vec<_> =
-            service_cidrs.iter().filter_map(|cidr| first_address(*cidr)).collect();
+            registry.service_cidrs(settings).into_iter().filter_map(first_address).collect();
         let identity = Identity::load_or_create(directory)?;
         let named: Vec<_> = addresses
             .iter()
@@ -122,7 +120,7 @@ impl ApiServer {
 
         let (stop, stopping) = watch::channel(false);
         let (requests, pods) = mpsc::channel(pods::REQUESTS_WAITING);
-        let api = Api::new(registry, kinds, Some(requests), stopping.clone());
+        let api = Api::new(registry, settings.kinds, Some(requests), stopping.clone());
         let inside_router = router(api);
         let guarded = in_flight::limited(inside_router.clone());
         let guarded = token::required(guarded, identity.token());

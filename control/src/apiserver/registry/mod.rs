@@ -86,6 +86,17 @@ impl Default for Settings {
     }
 }
 
+/// Why there is no registry.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// What is stored cannot be read.
+    #[error("cannot open the objects of the API")]
+    Store(#[from] StoreError),
+    /// The Service CIDRs that were given are none.
+    #[error("no Service can get an address of --service-cidr: {0}")]
+    ServiceCidrs(String),
+}
+
 /// Where objects of a kind are.
 #[derive(Clone, Copy)]
 struct Place<'a> {
@@ -135,16 +146,23 @@ impl Registry {
     /// there.
     ///
     /// # Errors
-    /// When the directory cannot be used: it is damaged, foreign, or somebody else's.
-    pub(crate) fn open(directory: &Path, settings: Settings) -> Result<Self, StoreError> {
+    /// When the directory cannot be used: it is damaged, foreign, or somebody else's; and when no
+    /// Service could get an address.
+    pub(crate) fn open(directory: &Path, settings: &Settings) -> Result<Self, OpenError> {
         let store = Store::open(directory)?;
-        let mut state = State::new(&settings);
+        let mut state = State::new(settings);
         let revision = store.load(|path, json| state.load(path, json))?;
         state.begin(revision);
         let writer = Writer::new(store, &state);
         let registry = Self(Arc::new(Inner { state: RwLock::new(state), writer }));
-        initial::make(&registry, &settings);
+        initial::make(&registry, settings)
+            .map_err(|refusal| OpenError::ServiceCidrs(refusal.message))?;
         Ok(registry)
+    }
+
+    /// The networks of the first ServiceCIDR, which the settings gave when it was made.
+    pub(crate) fn service_cidrs(&self, settings: &Settings) -> Vec<IpNet> {
+        initial::service_cidrs(self, settings)
     }
 
     /// Makes a new object.

@@ -175,7 +175,7 @@ fn resident_bytes() -> usize {
 #[tokio::test]
 async fn too_many_watches_come_again_later() {
     let directory = tempfile::tempdir().unwrap();
-    let registry = Registry::open(directory.path(), Settings::default()).unwrap();
+    let registry = Registry::open(directory.path(), &Settings::default()).unwrap();
     let (_stop, stopping) = tokio::sync::watch::channel(false);
     let router = router(HttpApi::new(registry, kinds::all(), None, stopping));
     let ask = || {

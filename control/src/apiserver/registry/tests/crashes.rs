@@ -30,7 +30,7 @@ fn what_was_acknowledged_survives_a_kill() {
     let mut revision = 0;
     for round in 0..ROUNDS {
         let lines = run_and_kill(directory.path(), round);
-        let registry = Registry::open(directory.path(), Settings::default()).unwrap();
+        let registry = Registry::open(directory.path(), &Settings::default()).unwrap();
         let latest = registry.read(|state| state.revision);
         assert!(latest > revision, "revision {latest} after {revision}");
         let mut counted: BTreeMap<String, u64> = BTreeMap::new();
@@ -89,7 +89,7 @@ fn run_and_kill(directory: &Path, round: usize) -> Vec<String> {
 #[test]
 fn child() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
-    let registry = Registry::open(Path::new(&directory), Settings::default()).unwrap();
+    let registry = Registry::open(Path::new(&directory), &Settings::default()).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let registry = &registry;

@@ -28,7 +28,7 @@ fn a_full_disk_loses_nothing_but_what_it_refuses() {
     let said = String::from_utf8_lossy(&child.stdout);
     assert!(child.status.success(), "{said}{}", String::from_utf8_lossy(&child.stderr));
     assert!(said.contains("1 passed"), "{said}");
-    let registry = Registry::open(directory.path(), Settings::default()).unwrap();
+    let registry = Registry::open(directory.path(), &Settings::default()).unwrap();
     registry.get(of("configmaps"), "default", "after").unwrap();
 }
 
@@ -36,7 +36,7 @@ fn a_full_disk_loses_nothing_but_what_it_refuses() {
 #[test]
 fn child() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
-    let registry = Registry::open(Path::new(&directory), Settings::default()).unwrap();
+    let registry = Registry::open(Path::new(&directory), &Settings::default()).unwrap();
     let create = |plural: &str, body: Value| {
         registry.create(of(plural), "default", body, &WriteOptions::default())
     };
@@ -75,7 +75,7 @@ fn child() {
     refused(registry.get(of, "default", &lost), 404);
     let revision = registry.read(|state| state.revision);
     drop(registry);
-    let registry = Registry::open(Path::new(&directory), Settings::default()).unwrap();
+    let registry = Registry::open(Path::new(&directory), &Settings::default()).unwrap();
     assert_eq!(registry.read(|state| state.revision), revision);
     refused(registry.get(of, "default", &lost), 404);
     for name in written {

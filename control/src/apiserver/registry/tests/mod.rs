@@ -30,7 +30,7 @@ impl Fixture {
 
     fn with(settings: Settings) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let registry = Registry::open(&directory.path().join("data"), settings).unwrap();
+        let registry = Registry::open(&directory.path().join("data"), &settings).unwrap();
         Self { registry, _directory: directory }
     }
 

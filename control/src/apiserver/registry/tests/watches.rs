@@ -117,7 +117,7 @@ async fn what_is_forgotten_is_gone() {
 #[tokio::test]
 async fn a_watch_goes_on_after_a_restart_only_where_nothing_is_missing() {
     let directory = tempfile::tempdir().unwrap();
-    let open = || Registry::open(directory.path(), Settings::default()).unwrap();
+    let open = || Registry::open(directory.path(), &Settings::default()).unwrap();
     let registry = open();
     let body = json!({"metadata": {"name": "a"}});
     registry.create(of("configmaps"), "default", body, &WriteOptions::default()).unwrap();
