@@ -6,7 +6,7 @@
 //! | `GET /services` | a list of [`ServiceInfo`](crate::model::ServiceInfo) |
 //! | `GET /flows?limit=N` | a list of [`FlowView`] |
 //! | `GET /generation?after=N` | a number, once a generation after N is in force |
-//! | `POST /sync` | [`SyncView`], once what lies in the manifests now is in force |
+//! | `POST /sync` | [`SyncView`], once what there is now is in force |
 
 mod client;
 mod server;
@@ -15,7 +15,7 @@ mod tests;
 mod view;
 
 pub(crate) use client::{Client, ClientError};
-pub(crate) use server::{Listener, Request, SocketError, serve};
+pub(crate) use server::{Listener, MAX_FLOWS, Request, SocketError, serve};
 #[cfg(test)]
 pub(crate) use view::WorkerView;
 pub(crate) use view::{FlowView, SourceView, StatusView, SyncView, WatchView};

@@ -17,7 +17,7 @@ use crate::model::ServiceInfo;
 /// Flows that one answer holds unless the request says otherwise.
 const DEFAULT_FLOWS: usize = 1000;
 /// Flows that one answer holds at most: some 100 MB of JSON.
-const MAX_FLOWS: usize = 300_000;
+pub(crate) const MAX_FLOWS: usize = 300_000;
 
 /// What the control thread is asked. It owns everything, so handlers own nothing.
 pub(crate) enum Request {

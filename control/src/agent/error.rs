@@ -23,8 +23,8 @@ pub(crate) enum AgentError {
     #[error("cannot make sure that no other agent runs here: {0}")]
     Lock(io::Error),
     /// A limit is out of range.
-    #[error(transparent)]
-    Limit(#[from] ConfigError),
+    #[error("--{}: {} is out of range: must be {}", .0.field.replace('_', "-"), .0.value, .0.range)]
+    Limit(ConfigError),
     /// The admin socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -68,6 +68,12 @@ pub(crate) enum AgentError {
     /// The runtime has no signals.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
+}
+
+impl From<ConfigError> for AgentError {
+    fn from(cause: ConfigError) -> Self {
+        Self::Limit(cause)
+    }
 }
 
 impl From<EngineError> for AgentError {

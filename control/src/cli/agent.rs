@@ -29,7 +29,7 @@ pub(super) struct AgentArgs {
     socket: PathBuf,
     /// Where ClusterIPs come from; beside the ServiceCIDRs of the API server, where it has any
     /// [default with --standalone and --manifests: 10.96.0.0/12,fd00:10:96::/112]
-    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = cidr)]
     service_cidr: Vec<IpNet>,
     /// The node's address, one of each family at most; found out if it is not given
     #[arg(long, value_name = "IP", value_delimiter = ',')]
@@ -108,6 +108,10 @@ impl FromStr for XdpPort {
         }
         Ok(Self { interface: interface.to_owned(), mode })
     }
+}
+
+fn cidr(text: &str) -> Result<IpNet, String> {
+    text.parse().map_err(|_| "must be a network, as 10.96.0.0/12 or fd00:10:96::/112".to_owned())
 }
 
 impl AgentArgs {

@@ -2,14 +2,14 @@ use clap::Args;
 
 use super::AskArgs;
 use super::output::{columns, duration, print};
-use crate::admin::FlowView;
+use crate::admin::{FlowView, MAX_FLOWS};
 
 #[derive(Args, Debug)]
 pub(super) struct FlowsArgs {
     #[command(flatten)]
     ask: AskArgs,
     /// How many to list at most
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=MAX_FLOWS as i64))]
     limit: u32,
 }
 

@@ -15,6 +15,9 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6443
 /// Where that API keeps its objects.
 const DATA_DIR: &str = "/var/lib/maglane";
 
+/// Sources that are not `--standalone`.
+const CLUSTER_OR_FILES: [&str; 2] = ["manifests", "kubeconfig"];
+
 #[derive(Args, Debug)]
 pub(super) struct SourceArgs {
     /// Follow a file or directory of manifests as it changes; `-` reads standard input once
@@ -33,7 +36,7 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "URL", conflicts_with_all = ["manifests", "standalone"])]
     api_server: Option<String>,
     /// What the cluster knows this node by [default: $NODE_NAME, else the hostname]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "manifests")]
     node_name: Option<String>,
     /// Serve the Services with this value of the label service.kubernetes.io/service-proxy-name
     /// instead of those without it
@@ -41,18 +44,18 @@ pub(super) struct SourceArgs {
     service_proxy_name: Option<String>,
     /// Where the standalone API keeps its objects, certificates and kubeconfig
     /// [default: /var/lib/maglane]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", requires = "standalone", conflicts_with_all = CLUSTER_OR_FILES)]
     data_dir: Option<PathBuf>,
     /// Where the standalone API listens, unless it was passed a socket (LISTEN_FDS)
     /// [default: 127.0.0.1:6443]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "IP:PORT", requires = "standalone", conflicts_with_all = CLUSTER_OR_FILES, value_parser = ip_and_port)]
     listen: Option<SocketAddr>,
     /// Let others than this machine reach the standalone API: it holds Secrets, and whoever has its
     /// token may do everything
     #[arg(long, requires = "listen")]
     listen_beyond_loopback: bool,
     /// This is the node of a lab: Pods that are bound to it become namespaces and processes
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, requires = "standalone", conflicts_with_all = CLUSTER_OR_FILES)]
     lab: bool,
 }
 
@@ -62,11 +65,6 @@ impl SourceArgs {
     /// # Errors
     /// What to give when nothing was chosen.
     pub(super) fn options(self) -> anyhow::Result<SourceOptions> {
-        let of_standalone = self.lab || self.data_dir.is_some() || self.listen.is_some();
-        anyhow::ensure!(
-            self.standalone || !of_standalone,
-            "--data-dir and --listen are about the API of --standalone: add --standalone, or leave them out"
-        );
         if !self.manifests.is_empty() {
             return Ok(SourceOptions::Manifests(self.manifests));
         }
@@ -96,6 +94,10 @@ impl SourceArgs {
         let followed = Followed { node_name, service_proxy_name };
         Ok(SourceOptions::Cluster(ClusterOptions { access, followed }))
     }
+}
+
+fn ip_and_port(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "must be an IP address and a port, as 127.0.0.1:6443".to_owned())
 }
 
 /// As the kubelet would name the node.
@@ -162,7 +164,8 @@ mod tests {
             (vec!["--standalone", "--kubeconfig", "f"], "cannot be used with"),
             (vec!["--manifests", "d", "--standalone"], "cannot be used with"),
             (vec!["--manifests", "d", "--api-server", "https://h"], "cannot be used with"),
-            (vec!["--kubeconfig", "f", "--data-dir", "d"], "--standalone"),
+            (vec!["--kubeconfig", "f", "--data-dir", "d"], "cannot be used with"),
+            (vec!["--data-dir", "d"], "--standalone"),
             (vec!["--context", "c"], "--kubeconfig"),
         ] {
             let error = options(&typed).expect_err("it is a mistake").to_string();
