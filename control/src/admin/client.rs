@@ -93,7 +93,7 @@ impl Client {
         self.ask(Method::GET, &format!("/flows?limit={limit}")).await
     }
 
-    /// Has it read manifests and interfaces now; returns once that is in force.
+    /// Has it take in its source and its interfaces as they are now; returns once that is in force.
     pub(crate) async fn sync(&self) -> Result<SyncView, ClientError> {
         self.ask(Method::POST, "/sync").await
     }

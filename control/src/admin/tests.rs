@@ -6,7 +6,7 @@ use std::path::Path;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::model::ServiceInfo;
+use crate::model::{Problem, ServiceInfo};
 
 /// An agent that answers every question in the same way.
 fn agent(socket: &Path, sync: Result<SyncView, String>) -> Listener {
@@ -60,7 +60,7 @@ fn flow(packets_out: u64) -> FlowView {
 async fn questions_and_answers() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let socket = directory.path().join("new/agent.sock");
-    let view = SyncView { generation: 7, problems: vec!["a: b".into()] };
+    let view = SyncView { generation: 7, problems: vec![Problem::new("a: b")] };
     let listener = agent(&socket, Ok(view.clone()));
     let mode = std::fs::metadata(&socket).expect("it listens").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

@@ -7,7 +7,7 @@ use maglane_dataplane::flow::FlowRecord;
 use maglane_dataplane::wire::Endpoint;
 use serde::{Deserialize, Serialize};
 
-use crate::model::protocol_name;
+use crate::model::{Problem, protocol_name};
 
 /// What an agent tells of itself.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -141,14 +141,13 @@ pub(crate) struct FlowView {
 pub(crate) struct SyncView {
     /// Of the snapshot in force.
     pub(crate) generation: u32,
-    /// What is wrong, one line each.
-    pub(crate) problems: Vec<String>,
+    /// What is wrong.
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl StatusView {
     /// Adds what the dataplane tells of itself.
     pub(crate) fn with_engine(mut self, engine: EngineStatus) -> Self {
-        self.generation = engine.generation;
         self.workers = engine.workers.into_iter().map(WorkerView::from).collect();
         self.ports = engine.ports.into_iter().map(PortView::from).collect();
         self.steering = named(engine.steering);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::controller::Controller;
 use super::feed::{ClusterFeed, Feed};
-use super::tests::{Recorder, policy};
+use super::tests::{Recorder, policy, problems};
 use crate::model::Settings;
 use crate::source::cluster::tests::server::{CIDRS, Fault, SERVICES, SLICES, Server};
 use crate::source::cluster::tests::{options, service, slice, start};
@@ -157,17 +157,17 @@ async fn service_cidrs_come_and_go() {
     let mut recorder = Recorder::default();
     let mut agent = Agent::start(&server, directory.path(), &mut recorder).await;
     agent.until_served(2).await;
-    let problems = agent.controller.sync().expect("in force").problems;
+    let told = problems(&mut agent.controller);
     assert_eq!(
-        problems,
+        told,
         ["Service default/far: spec.clusterIPs[0]: Invalid value: \"10.97.0.1\": is not in the \
           Service CIDRs 10.96.0.0/16: served to Pods; the node's own processes have no route to it"]
     );
     server.put(CIDRS, "more", json!({"spec": {"cidrs": ["10.97.0.0/16"]}}));
     while agent.step(Duration::from_millis(500)).await {}
-    assert_eq!(agent.controller.sync().expect("in force").problems, [""; 0]);
+    assert_eq!(problems(&mut agent.controller), [""; 0]);
     server.delete(CIDRS, "more");
     while agent.step(Duration::from_millis(500)).await {}
     assert_eq!(agent.routed, ["[10.96.0.0/16]", "[10.96.0.0/16, 10.97.0.0/16]", "[10.96.0.0/16]"]);
-    assert_eq!(agent.controller.sync().expect("in force").problems.len(), 1);
+    assert_eq!(problems(&mut agent.controller).len(), 1);
 }

@@ -9,7 +9,7 @@ use super::dataplane::Dataplane;
 use super::forwarding::forwarding_table;
 use super::pods::Pods;
 use super::uplinks::Uplinks;
-use crate::admin::{FlowView, StatusView, SyncView};
+use crate::admin::{FlowView, StatusView};
 use crate::model::{Kind, Model, ObjectId, Problem, ServiceInfo, Settings};
 use crate::net::neighbourhood::Neighbourhood;
 use crate::source::cluster::{Change, Item};
@@ -39,6 +39,8 @@ pub(crate) struct Controller<D> {
     origin: Arc<str>,
     policy: Policy,
     manifest_problems: Vec<Problem>,
+    /// Why the dataplane did not take the last change.
+    refused: Option<String>,
     neighbourhood: Neighbourhood,
     pods: Pods,
     uplinks: Uplinks,
@@ -49,6 +51,8 @@ pub(crate) struct Controller<D> {
     /// What is in force is not what is known.
     stale: bool,
     generation: u32,
+    /// Services and frontends in force.
+    services: usize,
     frontends: usize,
     reported: BTreeSet<String>,
     /// Problems may be others than those that were reported.
@@ -67,6 +71,7 @@ impl<D: Dataplane> Controller<D> {
             origin: Arc::default(),
             policy,
             manifest_problems: Vec::new(),
+            refused: None,
             neighbourhood: Neighbourhood::default(),
             pods: Pods::default(),
             uplinks: Uplinks::default(),
@@ -74,6 +79,7 @@ impl<D: Dataplane> Controller<D> {
             held: false,
             stale: true,
             generation: 0,
+            services: 0,
             frontends: 0,
             reported: BTreeSet::new(),
             unreported: true,
@@ -174,8 +180,13 @@ impl<D: Dataplane> Controller<D> {
                 masquerade: self.policy.masquerade,
                 deliver: self.policy.deliver,
             };
-            self.generation = self.dataplane.publish(snapshot)?;
-            self.frontends = frontends;
+            let published = self.dataplane.publish(snapshot);
+            let refused = published.as_ref().err().map(ToString::to_string);
+            self.unreported |= self.refused != refused;
+            self.refused = refused;
+            self.report();
+            self.generation = published?;
+            (self.services, self.frontends) = (self.model.served(), frontends);
             self.stale = false;
             tracing::debug!(generation = self.generation, frontends, "published");
         }
@@ -192,11 +203,11 @@ impl<D: Dataplane> Controller<D> {
         let view = StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.started.elapsed().as_secs(),
-            services: self.model.served(),
+            generation: self.generation,
+            services: self.services,
             frontends: self.frontends,
             table_bytes: self.model.table_bytes(),
             pods: self.pods.names(),
-            problems: self.problems(),
             ..StatusView::default()
         };
         view.with_engine(self.dataplane.status())
@@ -223,10 +234,9 @@ impl<D: Dataplane> Controller<D> {
         flows.iter().map(|flow| FlowView::new(flow, now_ms)).collect()
     }
 
-    /// For `POST /sync`, once everything was taken in.
-    pub(crate) fn sync(&mut self) -> Result<SyncView, String> {
-        let generation = self.settle().map_err(|error| error.to_string())?;
-        Ok(SyncView { generation, problems: self.problems() })
+    /// Why what is in force is not what is known; `None` when it is.
+    pub(crate) fn incomplete(&self) -> Option<String> {
+        self.refused.as_ref().map(|why| format!("the dataplane did not take it: {why}"))
     }
 
     /// Gives the dataplane back, to be stopped.
@@ -243,14 +253,20 @@ impl<D: Dataplane> Controller<D> {
         }
     }
 
-    fn problems(&self) -> Vec<String> {
-        let own = self
-            .manifest_problems
-            .iter()
-            .cloned()
+    /// What is wrong with what was taken in, and with putting it in force.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        let refused = self.refused.as_ref().map(|why| {
+            Problem::new(format_args!(
+                "the dataplane did not take the last change, which is tried again; what was in \
+                 force stays so: {why}"
+            ))
+        });
+        let own = refused
+            .into_iter()
+            .chain(self.manifest_problems.iter().cloned())
             .chain(self.pods.problems())
             .chain(self.uplinks.problems());
-        own.chain(self.model.problems()).map(|problem| problem.to_string()).collect()
+        own.chain(self.model.problems()).collect()
     }
 
     /// Logs each problem once, when it comes up.
@@ -260,7 +276,7 @@ impl<D: Dataplane> Controller<D> {
             return;
         }
         self.reported_revision = revision;
-        let problems: BTreeSet<String> = self.problems().into_iter().collect();
+        let problems: BTreeSet<String> = self.problems().iter().map(ToString::to_string).collect();
         for problem in problems.difference(&self.reported) {
             tracing::warn!("{problem}");
         }

@@ -9,6 +9,7 @@ use super::controller::Controller;
 use super::dataplane::Dataplane;
 use super::feed::Feed;
 use crate::admin::{self, Listener, Request, StatusView, SyncView};
+use crate::model::Problem;
 use crate::net::NetError;
 use crate::net::host_port::{self, HostPortOptions};
 use crate::net::watch::Watch;
@@ -61,6 +62,8 @@ pub(super) struct Routes {
     pub(super) host_port: HostPortOptions,
     /// Whether the kernel has IPv6.
     pub(super) ipv6: bool,
+    /// Why they are not all there.
+    pub(super) problem: Option<String>,
 }
 
 impl Routes {
@@ -82,10 +85,14 @@ impl Routes {
         self.ipv6 || cidr.addr().is_ipv4()
     }
 
-    async fn restore(&self) {
-        if let Err(error) = host_port::restore_routes(&self.handle, &self.host_port).await {
-            tracing::warn!("the node's own processes may reach no Service: {error}");
+    async fn restore(&mut self) {
+        let restored = host_port::restore_routes(&self.handle, &self.host_port).await;
+        let failed = |error| format!("the node's own processes may reach no Service: {error}");
+        let problem = restored.err().map(failed);
+        if let Some(problem) = problem.as_ref().filter(|_| self.problem != problem) {
+            tracing::warn!("{problem}");
         }
+        self.problem = problem;
     }
 }
 
@@ -124,12 +131,14 @@ impl<D: Dataplane> EventLoop<D> {
         // Kept over whatever else comes: a busy cluster must not put it off for ever.
         let mut retry = tokio::time::interval(RETRY);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // The node's network could not be read: that is left alone until the next try.
+        let mut blind = false;
         loop {
-            let unsettled = self.controller.unsettled();
+            let unsettled = self.controller.unsettled() || self.routes.problem.is_some() || blind;
             tokio::select! {
                 () = &mut stop => return Ok(()),
                 () = self.feed.changed() => self.take_in().await?,
-                seen = self.net_watch.changed() => match seen {
+                seen = self.net_watch.changed(), if !blind => match seen {
                     Ok(neighbourhood) => {
                         self.controller.take_neighbourhood(neighbourhood);
                         self.routes.restore().await;
@@ -137,11 +146,17 @@ impl<D: Dataplane> EventLoop<D> {
                     Err(error @ NetError::Closed) => return Err(error.into()),
                     Err(error) => {
                         tracing::warn!("{error}");
-                        tokio::time::sleep(RETRY).await;
+                        blind = true;
                     }
                 },
                 Some(request) = requests.recv() => self.answer(request).await?,
-                _ = retry.tick(), if unsettled => self.controller.retry(),
+                _ = retry.tick(), if unsettled => {
+                    blind = false;
+                    self.controller.retry();
+                    if self.routes.problem.is_some() {
+                        self.routes.restore().await;
+                    }
+                }
             }
             self.settle();
         }
@@ -155,9 +170,8 @@ impl<D: Dataplane> EventLoop<D> {
     }
 
     fn settle(&mut self) {
-        if let Err(error) = self.controller.settle() {
-            tracing::error!("the dataplane did not take the change, trying again: {error}");
-        }
+        // Told as a problem when it fails, and tried again.
+        let _ = self.controller.settle();
         self.waiting.tell(self.controller.generation());
     }
 
@@ -181,7 +195,8 @@ impl<D: Dataplane> EventLoop<D> {
     async fn status(&self) -> StatusView {
         let mut status = self.controller.status();
         status.source = self.feed.view();
-        status.problems.splice(0..0, self.feed.problems());
+        status.source.incomplete = self.incomplete();
+        status.problems = self.problems().iter().map(ToString::to_string).collect();
         match self.net_watch.dropped().await {
             Ok(counts) => status.kernel.extend(counts),
             Err(error) => tracing::warn!("{error}"),
@@ -192,12 +207,23 @@ impl<D: Dataplane> EventLoop<D> {
     async fn sync(&mut self) -> Result<SyncView, String> {
         self.net_watch.refresh().await.map_err(|error| error.to_string())?;
         self.controller.take_neighbourhood(self.net_watch.current());
-        if let Some(why) = self.feed.incomplete() {
-            return Err(why);
+        let settled = self.controller.settle().map_err(|error| error.to_string());
+        match self.incomplete() {
+            Some(why) => Err(why),
+            None => Ok(SyncView { generation: settled?, problems: self.problems() }),
         }
-        let mut view = self.controller.sync()?;
-        view.problems.splice(0..0, self.feed.problems());
-        Ok(view)
+    }
+
+    /// Why what is in force is not all that there is; `None` when it is.
+    fn incomplete(&self) -> Option<String> {
+        self.feed.incomplete().or_else(|| self.controller.incomplete())
+    }
+
+    /// All that is wrong.
+    fn problems(&self) -> Vec<Problem> {
+        let routes = self.routes.problem.as_ref().map(Problem::new);
+        let own = self.feed.problems().into_iter().chain(routes);
+        own.chain(self.controller.problems()).collect()
     }
 }
 

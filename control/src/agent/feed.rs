@@ -1,5 +1,6 @@
 //! What an agent follows, taken in.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use super::AgentError;
 use super::controller::Controller;
 use super::dataplane::Dataplane;
 use crate::admin::SourceView;
+use crate::model::Problem;
 use crate::source::cluster::{AccessError, Cluster, Update};
 use crate::source::files::Files;
 use crate::source::watch::FileWatch;
@@ -88,28 +90,23 @@ impl Feed {
                 SourceView { what: format!("manifests {}", paths.join(", ")), ..Default::default() }
             }
             Self::Cluster(feed) => {
-                let (incomplete, kubeconfig) = (self.incomplete(), feed.kubeconfig.clone());
-                SourceView { incomplete, kubeconfig, ..feed.cluster.view() }
+                SourceView { kubeconfig: feed.kubeconfig.clone(), ..feed.cluster.view() }
             }
         }
     }
 
-    /// What is wrong with it, one line each.
-    pub(super) fn problems(&self) -> Vec<String> {
+    /// What is wrong with it.
+    pub(super) fn problems(&self) -> Vec<Problem> {
         match self {
             Self::Manifests { .. } => Vec::new(),
-            Self::Cluster(feed) => {
-                let problems = feed.cluster.problems();
-                let problems = problems.iter().map(ToString::to_string);
-                problems.chain(feed.no_cidr()).collect()
-            }
+            Self::Cluster(feed) => feed.problems(),
         }
     }
 
-    /// Why what is in force is not all that there is; `None` when it is.
+    /// Why what was taken in is not all that there is; `None` when it is.
     pub(super) fn incomplete(&self) -> Option<String> {
         let Self::Cluster(feed) = self else { return None };
-        let why = || self.problems().into_iter().next();
+        let why = || self.problems().first().map(ToString::to_string);
         (!feed.complete).then(|| {
             let why = why().map(|why| format!(": {why}")).unwrap_or_default();
             format!("Services and EndpointSlices are not listed to their end yet{why}")
@@ -118,6 +115,14 @@ impl Feed {
 }
 
 impl ClusterFeed {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = self.cluster.problems();
+        problems.extend(self.no_cidr().map(Problem::new));
+        problems.extend(self.not_allocated_from().map(Problem::new));
+        problems.extend(self.server_in_cidrs().map(Problem::new));
+        problems
+    }
+
     async fn take_in<D: Dataplane>(
         &mut self,
         controller: &mut Controller<D>,
@@ -155,26 +160,49 @@ impl ClusterFeed {
         of_api: Option<Vec<IpNet>>,
         controller: &mut Controller<D>,
     ) -> Result<Option<Vec<IpNet>>, AgentError> {
-        let cidrs = union(&self.told, of_api.unwrap_or_default());
+        // An API server of our own has made its CIDRs of those, if it could.
+        let told = if self.kubeconfig.is_some() { &[][..] } else { &self.told };
+        let cidrs = union(told, of_api.unwrap_or_default());
         if self.served.as_ref() == Some(&cidrs) {
             return Ok(None);
-        }
-        let server = self.cluster.server_ip();
-        if let Some(ip) = server.filter(|ip| cidrs.iter().any(|cidr| cidr.contains(ip))) {
-            if !self.complete {
-                return Err(AccessError::ClusterIp(ip).into());
-            }
-            tracing::warn!("the API server's address {ip} is in the Service CIDRs {cidrs:?}");
         }
         tracing::info!(?cidrs, "Service CIDRs");
         controller.take_service_cidrs(cidrs.clone());
         // They decide how Services and endpoints are read.
         self.cluster.list();
         self.served = Some(cidrs.clone());
-        if let Some(problem) = self.no_cidr() {
+        if let Some(ip) = self.server_ip_in(&cidrs).filter(|_| !self.complete) {
+            return Err(AccessError::ClusterIp(ip).into());
+        }
+        let problems = [self.no_cidr(), self.server_in_cidrs(), self.not_allocated_from()];
+        for problem in problems.into_iter().flatten() {
             tracing::warn!("{problem}");
         }
         Ok(Some(cidrs))
+    }
+
+    fn server_ip_in(&self, cidrs: &[IpNet]) -> Option<IpAddr> {
+        self.cluster.server_ip().filter(|ip| cidrs.iter().any(|cidr| cidr.contains(ip)))
+    }
+
+    /// An API server of our own takes addresses from the ServiceCIDRs that it has already.
+    fn not_allocated_from(&self) -> Option<String> {
+        let served = self.served.as_ref().filter(|_| self.kubeconfig.is_some())?;
+        let told = self.told.iter().find(|cidr| !served.contains(cidr))?;
+        Some(format!(
+            "no ClusterIP comes from --service-cidr {told}: in the data directory there are the \
+             ServiceCIDRs {served:?}; make one of it (kubectl create, kind ServiceCIDR), or give \
+             another --data-dir"
+        ))
+    }
+
+    fn server_in_cidrs(&self) -> Option<String> {
+        let cidrs = self.served.as_deref().unwrap_or_default();
+        let ip = self.server_ip_in(cidrs)?;
+        Some(format!(
+            "the API server's address {ip} is in the Service CIDRs {cidrs:?}: it may be reached \
+             through this agent itself; give --api-server"
+        ))
     }
 
     /// Nothing is guessed: a guess could be where Pods or other machines are.

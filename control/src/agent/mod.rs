@@ -23,12 +23,11 @@ mod feed;
 mod forwarding;
 mod options;
 mod own_node;
+mod pods;
 mod standalone;
 #[cfg(test)]
 mod tests;
 mod uplinks;
-
-mod pods;
 
 use std::net::IpAddr;
 
@@ -76,7 +75,7 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     let ipv6 = sysctl::new_links_have_ipv6();
     let host_port = options.host_port(&addresses, ipv6);
     host_port::create(&handle, &host_port).await?;
-    let routes = Routes { handle: handle.clone(), host_port, ipv6 };
+    let routes = Routes { handle: handle.clone(), host_port, ipv6, problem: None };
     let served = async {
         let engine = start_engine(&options)?;
         let controller = Controller::new(engine, options.settings(), options.policy());

@@ -120,6 +120,12 @@ fn take(calls: &mut Vec<String>) -> Vec<String> {
     std::mem::take(calls)
 }
 
+/// Puts in force what is known: what is wrong with it.
+pub(super) fn problems(control: &mut Controller<&mut Recorder>) -> Vec<String> {
+    control.settle().expect("the recorder takes it");
+    control.problems().iter().map(ToString::to_string).collect()
+}
+
 #[test]
 fn only_changes_are_published() {
     let mut recorder = Recorder::default();
@@ -166,15 +172,14 @@ fn a_pod_with_too_large_an_mtu_is_named_and_left_out() {
     let mut recorder = Recorder::default();
     let mut control = controller(&mut recorder);
     control.take_neighbourhood(&neighbourhood([pod(7, 9000), pod(8, 3498)]));
-    let answer = control.sync().expect("published");
     assert_eq!(
-        answer.problems,
+        problems(&mut control),
         ["interface veth7: MTU 9000 is over 3498 bytes, the most that the host port takes: not \
           attached, its Pod reaches no Service"]
     );
     assert!(!control.unsettled(), "it would not help to try again");
     control.take_neighbourhood(&neighbourhood([pod(7, 1500), pod(8, 9000)]));
-    assert_eq!(control.sync().expect("published").problems.len(), 1, "now it is the other");
+    assert_eq!(problems(&mut control).len(), 1, "now it is the other");
     let calls = take(&mut recorder.calls);
     let expect = ["attach 8", "publish 0 services, 1 hops", "detach 8", "attach 7"];
     assert_eq!(calls[..4], expect);
@@ -192,11 +197,19 @@ fn what_failed_is_tried_again() {
     control.take_neighbourhood(&neighbourhood([pod(7, 1500), pod(8, 1500)]));
     assert!(control.settle().is_err());
     assert!(control.unsettled());
-    let answer = control.sync().expect("the second time");
-    assert_eq!(answer.problems, ["interface veth7: cannot be attached: no memory"]);
+    assert_eq!(
+        control.incomplete().as_deref(),
+        Some("the dataplane did not take it: no memory"),
+        "not ready"
+    );
+    let told = control.problems()[0].to_string();
+    assert!(told.starts_with("the dataplane did not take the last change"), "{told}");
+    assert_eq!(control.status().services, 0, "nothing is in force");
+    assert_eq!(problems(&mut control), ["interface veth7: cannot be attached: no memory"]);
+    assert_eq!(control.incomplete(), None);
     assert!(control.unsettled(), "one Pod is missing");
     control.retry();
-    assert_eq!(control.sync().expect("published").problems, [""; 0]);
+    assert_eq!(problems(&mut control), [""; 0]);
     assert!(!control.unsettled());
     assert_eq!(
         recorder.calls,
@@ -218,8 +231,7 @@ fn all_problems_are_told() {
     let text = service("web", "10.96.0.1").replace("port: 80", "port: 70000");
     control.take_manifest(manifest(&format!("{text}---\nkind: Pod\n")));
     control.take_neighbourhood(&neighbourhood([pod(7, 9000)]));
-    let problems = control.sync().expect("published").problems;
-    assert_eq!(problems, control.status().problems);
+    let problems = problems(&mut control);
     assert_eq!(problems[0], "svc.yaml:7: apiVersion: Required value");
     assert!(problems[1].starts_with("interface veth7: MTU 9000"), "{problems:?}");
     assert!(problems[2].starts_with("svc.yaml: Service default/web: spec.ports[0].port: Invalid"));
@@ -245,11 +257,11 @@ fn uplinks_are_followed_as_they_come_and_go() {
     let mut controller = controller(&mut recorder);
     controller.take_neighbourhood(&with(vec![uplink(2), uplink(3)]));
     assert!(controller.unsettled());
-    let problems = controller.status().problems;
-    assert_eq!(problems.len(), 1, "{problems:?}");
-    assert!(problems[0].contains("interface eth2"), "{problems:?}");
+    let told = problems(&mut controller);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("interface eth2"), "{told:?}");
     controller.retry();
-    assert!(controller.status().problems.is_empty());
+    assert_eq!(problems(&mut controller), [""; 0]);
     controller.take_neighbourhood(&with(vec![uplink(3)]));
     let expected = ["attach uplink 2", "attach uplink 3", "attach uplink 2", "detach uplink 2"];
     let calls: Vec<_> =

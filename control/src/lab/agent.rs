@@ -16,6 +16,7 @@ use super::options::join;
 use super::state::{Process, State};
 use super::{LabError, Result, Site};
 use crate::admin::Client;
+use crate::model::Problem;
 use crate::net::{namespace, processes};
 
 const POLL: Duration = Duration::from_millis(20);
@@ -35,7 +36,7 @@ pub(super) fn start_and_wait(
     site: &Site,
     state: &mut State,
     interrupt: &Interrupt,
-) -> Result<Vec<String>> {
+) -> Result<Vec<Problem>> {
     let mut child = start(site, state, interrupt)?;
     state.agent = Process::of(child.id());
     state.save(site)?;
@@ -88,9 +89,12 @@ fn listen(port: u16, interrupt: &Interrupt) -> Result<TcpListener> {
     }
 }
 
-/// Waits until the agent serves and has what lies in its directory in force.
-/// Returns what it finds wrong with that.
-fn wait_until_serves(site: &Site, agent: &mut Child, interrupt: &Interrupt) -> Result<Vec<String>> {
+/// Waits until the agent serves, and returns what it finds wrong.
+fn wait_until_serves(
+    site: &Site,
+    agent: &mut Child,
+    interrupt: &Interrupt,
+) -> Result<Vec<Problem>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let refused = match sync(site, interrupt) {
@@ -106,9 +110,9 @@ fn wait_until_serves(site: &Site, agent: &mut Child, interrupt: &Interrupt) -> R
     }
 }
 
-/// Has the agent read manifests and interfaces again; returns once that is in force, with what it
-/// finds wrong.
-pub(super) fn sync(site: &Site, interrupt: &Interrupt) -> Result<Vec<String>> {
+/// Has the agent take in what it has been told and how its interfaces are; returns once that is in
+/// force, with what it finds wrong.
+pub(super) fn sync(site: &Site, interrupt: &Interrupt) -> Result<Vec<Problem>> {
     let socket = site.agent_socket();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

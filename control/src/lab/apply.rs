@@ -62,8 +62,8 @@ pub(crate) fn delete(
         }
         let gone: Vec<Name> = report.changes.iter().map(|(name, _)| name.clone()).collect();
         wait_until_gone(&api, gone, report).await?;
-        settle::slices(&api).await?;
-        in_force::wait(site, &api).await
+        settle::slices(&api, report).await?;
+        in_force::wait(site, &api, report).await
     })?;
     let told = agent::sync(site, interrupt)?;
     hear(told, &given, report);
@@ -107,8 +107,8 @@ pub(super) fn bring_in(
             report.step("starting processes");
         }
         settle::pods(site, &api, &applied, report).await?;
-        settle::slices(&api).await?;
-        in_force::wait(site, &api).await
+        settle::slices(&api, report).await?;
+        in_force::wait(site, &api, report).await
     })?;
     let told = agent::sync(site, interrupt)?;
     hear(told, &given, report);
@@ -283,22 +283,46 @@ fn located(problem: Problem, given: &Given) -> Problem {
 
 /// Takes what the agent finds wrong with the objects that were given, and with none of the others:
 /// they were complained about when they came.
-fn hear(told: Vec<String>, given: &[Given], report: &mut Report) {
+fn hear(told: Vec<Problem>, given: &[Given], report: &mut Report) {
+    let of_api = |problem: &Problem| {
+        let kind = problem.object.split(' ').next().unwrap_or_default();
+        kinds::all().iter().any(|known| known.kind == kind)
+    };
     for problem in told {
-        let of = |one: &&Given| problem.contains(&format!("{}: ", one.name));
-        let heard = match given.iter().find(of) {
-            Some(one) => Problem::new(&problem).origin(one.origin.clone()),
-            None if kinds::all()
-                .iter()
-                .any(|kind| problem.contains(&format!("{} ", kind.kind))) =>
-            {
-                continue;
-            }
-            None => Problem::new(&problem),
+        let heard = match given.iter().find(|one| one.name.to_string() == problem.object) {
+            Some(one) => problem.origin(one.origin.clone()),
+            None if of_api(&problem) => continue,
+            None => problem,
         };
         // It says so each time that it is told something.
         if !report.problems.contains(&heard) {
             report.problems.push(heard);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apiserver::kinds::by_plural;
+
+    #[test]
+    fn what_is_about_others_was_complained_about_when_they_came() {
+        let name = Name {
+            resource: by_plural("", "v1", "services").unwrap(),
+            namespace: "default".to_owned(),
+            name: "web".to_owned(),
+        };
+        let given = Given::for_test(name, "web.yaml");
+        let told = vec![
+            Problem::new("ours").object("Service default/web"),
+            Problem::new("another's").object("Service default/web-2"),
+            Problem::new("MTU 9000 is too much: its Pod reaches no Service").origin("interface e"),
+            Problem::new("the cluster has no Node \"n\""),
+        ];
+        let mut report = Report::new(|_| {});
+        hear(told.clone(), &[given], &mut report);
+        let heard = [told[0].clone().origin("web.yaml"), told[2].clone(), told[3].clone()];
+        assert_eq!(report.problems, heard);
     }
 }

@@ -10,16 +10,18 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio::time::{Instant, sleep};
 
 use super::api::Api;
+use super::report::Report;
 use super::{Result, Site};
 use crate::admin::Client;
-use crate::model::{BackendState, ServiceInfo, is_headless};
+use crate::model::labels::{HEADLESS_LABEL, PROXY_NAME_LABEL, SERVICE_NAME_LABEL};
+use crate::model::{BackendState, Problem, ServiceInfo, is_headless};
 
 const LOOK: Duration = Duration::from_millis(10);
 /// How long the agent may take. What it does not take at all, it complains about.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Waits until the agent serves the API's Services, and no others.
-pub(super) async fn wait(site: &Site, api: &Api) -> Result<()> {
+pub(super) async fn wait(site: &Site, api: &Api, report: &mut Report) -> Result<()> {
     let services: Vec<Service> = api.all("").await?;
     let slices: Vec<EndpointSlice> = api.all("").await?;
     let wanted = wanted(&services, &slices);
@@ -32,7 +34,11 @@ pub(super) async fn wait(site: &Site, api: &Api) -> Result<()> {
         }
         sleep(LOOK).await;
     }
-    tracing::debug!("the agent does not serve all that the API says");
+    report.warnings.push(Problem::new(format_args!(
+        "the agent does not serve all that the API says after {} s: compare `maglane services` with \
+         `kubectl get services,endpointslices -A`",
+        PATIENCE.as_secs()
+    )));
     Ok(())
 }
 
@@ -45,7 +51,13 @@ fn wanted(services: &[Service], slices: &[EndpointSlice]) -> Serving {
     let mut ports: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for service in services {
         let Some(spec) = &service.spec else { continue };
+        let labels = service.metadata.labels.as_ref();
+        let has = |label| labels.is_some_and(|labels| labels.contains_key(label));
         if is_headless(spec) || spec.type_.as_deref() == Some("ExternalName") {
+            continue;
+        }
+        if has(HEADLESS_LABEL) || has(PROXY_NAME_LABEL) {
+            // A lab's agent serves those that no other proxy is named for.
             continue;
         }
         let addresses = spec.cluster_ips.iter().flatten().filter_map(|ip| ip.parse().ok());
@@ -56,7 +68,7 @@ fn wanted(services: &[Service], slices: &[EndpointSlice]) -> Serving {
     }
     for slice in slices {
         let labels = slice.metadata.labels.as_ref();
-        let service = labels.and_then(|labels| labels.get("kubernetes.io/service-name")).cloned();
+        let service = labels.and_then(|labels| labels.get(SERVICE_NAME_LABEL)).cloned();
         let key = key(&slice.metadata.namespace, &service);
         let Some((vips, ready)) = wanted.get_mut(&key) else { continue };
         if !ports.get(&key).is_some_and(|ports| offers_any(slice, ports)) {

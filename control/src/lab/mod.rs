@@ -16,10 +16,13 @@
 //! | module | what |
 //! |---|---|
 //! | [`up`], [`down`], [`apply`], [`exec`], [`listing`] | the commands |
+//! | [`options`], [`report`], [`error`], [`interrupt`] | what they are told, and tell |
 //! | [`objects`], [`merge`], [`api`] | what is applied: manifests, what becomes of them, who is told |
 //! | [`settle`], [`standing`], [`in_force`] | waiting until that is in force |
 //! | [`kubelet`] | in the agent's process: has Pods of the API run |
-//! | [`node`], [`pod`], [`addresses`], [`environment`] | what a node and a Pod are made of |
+//! | [`agent`], [`log_file`] | its process; what containers write |
+//! | [`node`], [`pod`], [`addresses`], [`allocation`], [`environment`] | what a node and a Pod are made of |
+//! | [`site`], [`state`], [`lock`] | where all that is kept, and for whom |
 //!
 //! The commands talk to the API as any client does, so what they make and what kubectl makes is the
 //! same. The directory holds what later commands need; what is *there* (namespaces by their prefix)

@@ -77,6 +77,13 @@ pub(super) struct Given {
     line: usize,
 }
 
+#[cfg(test)]
+impl Given {
+    pub(super) fn for_test(name: Name, origin: &str) -> Self {
+        Self { name, value: Value::Null, origin: origin.into(), line: 1 }
+    }
+}
+
 /// Reads manifests. What cannot be used is reported, and the rest is there all the same.
 pub(super) fn read(paths: &[PathBuf], report: &mut Report) -> Vec<Given> {
     let (texts, problems) = files::texts(paths);

@@ -74,7 +74,7 @@ pub(super) async fn pods(
 }
 
 /// Waits until all slices say what Pods and Services say.
-pub(super) async fn slices(api: &Api) -> Result<()> {
+pub(super) async fn slices(api: &Api, report: &mut Report) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < FOLLOW {
         let services: Vec<Service> = api.all("").await?;
@@ -95,6 +95,10 @@ pub(super) async fn slices(api: &Api) -> Result<()> {
         }
         sleep(LOOK[usize::from(begun.elapsed() > LONG)]).await;
     }
+    report.warnings.push(Problem::new(format_args!(
+        "EndpointSlices do not say what Pods do after {} s: `kubectl get pods,endpointslices -A`",
+        FOLLOW.as_secs()
+    )));
     Ok(())
 }
 

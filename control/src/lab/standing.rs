@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
+use crate::model::labels::SERVICE_NAME_LABEL;
 use crate::model::{Problem, is_headless};
 
 /// How a Pod stands.
@@ -137,8 +138,7 @@ fn named<'s>(service: &Service, family: &str, slices: &'s [EndpointSlice]) -> BT
     let ours = slices.iter().filter(|slice| {
         let labels = slice.metadata.labels.as_ref();
         slice.metadata.namespace == metadata.namespace
-            && labels.and_then(|all| all.get("kubernetes.io/service-name"))
-                == metadata.name.as_ref()
+            && labels.and_then(|all| all.get(SERVICE_NAME_LABEL)) == metadata.name.as_ref()
             && slice.address_type == family
     });
     let endpoints = ours.flat_map(|slice| &slice.endpoints);

@@ -77,7 +77,7 @@ impl State {
     }
 }
 
-/// Writes beside the file, then renames. The temporary name ends in nothing a manifest ends in.
+/// Writes beside the file, then renames. The temporary name is none that is read.
 pub(super) fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     let mut options = OpenOptions::new();

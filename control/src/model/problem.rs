@@ -1,13 +1,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ObjectId;
 
 /// Something in an object that is not right or not supported. The rest of the object is in force.
 ///
 /// Shown as `svc.yaml: Service default/web: spec.ports[0].port: Invalid value: 70000: must be
 /// between 1 and 65535, inclusive`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(crate) struct Problem {
     /// Where the object came from: a file, or the cluster; empty when it is not known.
     pub(crate) origin: Arc<str>,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// Why a list or a watch did not go on.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The server no longer knows what changed since the version that we have: 410.
     #[error("the server has forgotten what changed since then")]
     Gone,
@@ -46,6 +46,11 @@ struct Status {
 const MESSAGE_LIMIT: usize = 300;
 
 impl Failure {
+    /// Whether the server does not have what was asked for.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { code: 404, .. })
+    }
+
     /// An answer that is a Status, or, where something stands between, any text.
     pub(super) fn refused(code: u16, body: &[u8], retry_after: Option<Duration>) -> Self {
         let status: Status = serde_json::from_slice(body).unwrap_or_default();

@@ -21,7 +21,6 @@ use super::failure::Failure;
 use super::health::Health;
 use super::watched::{Change, Watched};
 use super::wire::{Line, Named, Page, parse};
-use crate::model::Problem;
 
 /// Objects in the first page of a list, and in none more.
 const PAGE: u32 = 500;
@@ -62,7 +61,7 @@ impl Default for Patience {
 /// A watch that is over sooner has not worked.
 const SHORT: Duration = Duration::from_secs(1);
 /// How long a resource that the server does not have is left alone.
-const WITHHELD: Duration = Duration::from_secs(300);
+pub(super) const WITHHELD: Duration = Duration::from_secs(300);
 
 /// Follows one resource.
 pub(super) struct Follower {
@@ -154,10 +153,8 @@ impl Follower {
         let withheld =
             self.what.is_optional() && matches!(&failure, Failure::Refused { code: 403 | 404, .. });
         if withheld {
-            let problem =
-                Problem::new(format_args!("{} are not followed: {failure}", self.what.name()));
             self.health.failed(&failure);
-            self.send(Change::Withheld(self.what, problem)).await?;
+            self.send(Change::Withheld(self.what, failure)).await?;
             tokio::time::sleep(WITHHELD).await;
             return Ok(());
         }

@@ -25,7 +25,7 @@ mod view;
 mod watched;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
@@ -37,6 +37,7 @@ use crate::model::{ObjectKey, Problem};
 pub(crate) use access::AccessError;
 use access::Ping;
 use connection::Connection;
+use failure::Failure;
 use follow::{Follower, Patience};
 use health::{Health, State};
 pub(crate) use options::{Access, ClusterOptions, Followed, in_cluster};
@@ -63,7 +64,10 @@ pub(crate) struct Cluster {
     node: Option<NodeInfo>,
     cidrs: BTreeMap<ObjectKey, Vec<IpNet>>,
     listed: BTreeSet<Watched>,
-    withheld: BTreeMap<Watched, Problem>,
+    /// What the server does not have, or does not show.
+    withheld: BTreeMap<Watched, Failure>,
+    /// Nodes and ServiceCIDRs that make no sense.
+    unreadable: BTreeMap<(Watched, ObjectKey), Problem>,
     _followers: JoinSet<()>,
 }
 
@@ -141,6 +145,7 @@ impl Cluster {
             cidrs: BTreeMap::new(),
             listed: BTreeSet::new(),
             withheld: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
             _followers: followers,
         }
     }
@@ -185,36 +190,43 @@ impl Cluster {
 
     fn note(&mut self, change: Change) -> Update {
         match change {
-            Change::Applied(Item::Node(_, node)) => {
+            Change::Applied(Item::Node(key, node)) => {
+                self.unreadable.remove(&(Watched::Node, key));
                 self.node = Some(node);
                 Update::Nothing
             }
             Change::Applied(Item::ServiceCidr(key, cidrs)) => {
+                self.unreadable.remove(&(Watched::ServiceCidrs, key.clone()));
                 let before = self.cidrs.insert(key, cidrs.clone());
                 self.cidrs_if(before != Some(cidrs))
             }
             Change::Deleted(Watched::ServiceCidrs, key) => {
+                self.unreadable.remove(&(Watched::ServiceCidrs, key.clone()));
                 let known = self.cidrs.remove(&key).is_some();
                 self.cidrs_if(known)
             }
             Change::Listed(Watched::ServiceCidrs, seen) => {
                 self.cidrs.retain(|key, _| seen.contains(key));
                 self.listed.insert(Watched::ServiceCidrs);
-                self.withheld.remove(&Watched::ServiceCidrs);
+                self.listed_now(Watched::ServiceCidrs, &seen);
                 self.cidrs_if(true)
             }
-            Change::Deleted(Watched::Node, _) => {
+            Change::Deleted(Watched::Node, key) => {
+                self.unreadable.remove(&(Watched::Node, key));
                 self.node = None;
                 Update::Nothing
             }
             Change::Listed(Watched::Node, seen) => {
                 self.node = self.node.take().filter(|_| !seen.is_empty());
                 self.listed.insert(Watched::Node);
-                self.withheld.remove(&Watched::Node);
+                self.listed_now(Watched::Node, &seen);
+                if let Some(problem) = self.no_node() {
+                    tracing::warn!("{problem}");
+                }
                 Update::Nothing
             }
-            Change::Withheld(what, problem) => {
-                self.withheld.insert(what, problem);
+            Change::Withheld(what, failure) => {
+                self.withheld.insert(what, failure);
                 let unknown = what == Watched::ServiceCidrs && !self.listed.contains(&what);
                 if unknown { Update::ServiceCidrs(None) } else { Update::Nothing }
             }
@@ -222,12 +234,19 @@ impl Cluster {
                 self.listed.insert(what);
                 Update::Model(change)
             }
-            Change::Unreadable(Watched::Node | Watched::ServiceCidrs, _, problem) => {
+            Change::Unreadable(what @ (Watched::Node | Watched::ServiceCidrs), key, problem) => {
                 tracing::warn!("{problem}");
+                self.unreadable.extend(key.map(|key| ((what, key), problem)));
                 Update::Nothing
             }
             of_model => Update::Model(of_model),
         }
+    }
+
+    /// What the list did not name is no more.
+    fn listed_now(&mut self, listed: Watched, seen: &HashSet<ObjectKey>) {
+        self.withheld.remove(&listed);
+        self.unreadable.retain(|(what, key), _| *what != listed || seen.contains(key));
     }
 
     /// The ServiceCIDRs, if they changed and all of them are known.

@@ -1,5 +1,7 @@
 use std::sync::PoisonError;
 
+use super::failure::Failure;
+use super::follow::WITHHELD;
 use super::health::State;
 use super::{Cluster, Watched};
 use crate::admin::{SourceView, WatchView};
@@ -25,7 +27,8 @@ impl Cluster {
         }
     }
 
-    /// What is wrong with the cluster itself, or with the way to it.
+    /// What is wrong with the cluster itself, or with the way to it. That a server has no
+    /// ServiceCIDRs is not, if somebody else tells us.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         let needed = |what: &Watched| !self.withheld.contains_key(what);
@@ -36,15 +39,26 @@ impl Cluster {
             .filter(|(_, state)| state.listed || state.last_failure.is_some())
             .map(|(what, state)| self.disconnected(*what, state))
             .collect();
-        problems.extend(self.withheld.values().cloned());
-        if self.listed.contains(&Watched::Node) && self.node.is_none() {
-            let problem = Problem::new(format_args!(
-                "the cluster has no Node {:?}: give --node-name",
-                self.node_name
-            ));
-            problems.push(problem);
-        }
+        let withheld = self
+            .withheld
+            .iter()
+            .filter(|(what, failure)| !(**what == Watched::ServiceCidrs && failure.is_not_found()));
+        problems.extend(withheld.map(|(what, failure)| withheld_problem(*what, failure)));
+        problems.extend(self.unreadable.values().cloned());
+        problems.extend(self.no_node());
         problems
+    }
+
+    /// That the server has no Node of ours.
+    pub(super) fn no_node(&self) -> Option<Problem> {
+        let unknown = self.listed.contains(&Watched::Node) && self.node.is_none();
+        let name = &self.node_name;
+        unknown.then(|| {
+            let advice = "if this node has another name there, give --node-name";
+            Problem::new(format_args!(
+                "the cluster has no Node {name:?}, so no zone is known: {advice}"
+            ))
+        })
     }
 
     fn disconnected(&self, what: Watched, state: &State) -> Problem {
@@ -54,4 +68,18 @@ impl Cluster {
         Problem::new(format_args!("{} are not followed for {for_s} s, {known}: {why}", what.name()))
             .origin(format!("API server {}", self.server))
     }
+}
+
+fn withheld_problem(what: Watched, failure: &Failure) -> Problem {
+    let resource = what.resource();
+    let advice = if failure.is_not_found() {
+        String::new()
+    } else {
+        format!(": let the agent list and watch {resource}, as deploy/kubernetes/rbac.yaml does")
+    };
+    let again_s = WITHHELD.as_secs();
+    Problem::new(format_args!(
+        "{} are not followed, which is tried again every {again_s} s: {failure}{advice}",
+        what.name()
+    ))
 }

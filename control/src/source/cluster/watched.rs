@@ -1,5 +1,4 @@
 use std::collections::HashSet;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Node;
@@ -9,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::failure::Failure;
 use super::options::Followed;
 use super::wire::{self, Named};
 use crate::model::labels::{HEADLESS_LABEL, PROXY_NAME_LABEL, ZONE_LABEL};
@@ -41,7 +41,7 @@ pub(crate) enum Change {
     /// An object is there and makes no sense.
     Unreadable(Watched, Option<ObjectKey>, Problem),
     /// The server does not have this resource, or does not show it to us.
-    Withheld(Watched, Problem),
+    Withheld(Watched, Failure),
 }
 
 /// An object, as far as it matters.
@@ -60,8 +60,6 @@ pub(crate) enum Item {
 pub(crate) struct NodeInfo {
     /// Its zone, if it is in one.
     pub(crate) zone: Option<String>,
-    /// Its addresses inside the cluster.
-    pub(crate) internal_ips: Vec<IpAddr>,
 }
 
 impl Watched {
@@ -90,6 +88,16 @@ impl Watched {
             Self::Services => Some(Kind::Service),
             Self::EndpointSlices => Some(Kind::EndpointSlice),
             Self::ServiceCidrs | Self::Node => None,
+        }
+    }
+
+    /// As RBAC names it.
+    pub(super) fn resource(self) -> &'static str {
+        match self {
+            Self::ServiceCidrs => "servicecidrs",
+            Self::Node => "nodes",
+            Self::Services => "services",
+            Self::EndpointSlices => "endpointslices",
         }
     }
 
@@ -123,7 +131,11 @@ impl Watched {
             Self::Services => wire::service(json).map(Item::Object),
             Self::EndpointSlices => wire::endpoint_slice(json).map(Item::Object),
             Self::Node => serde_json::from_str(json).map(|node: Node| node_info(&node)),
-            Self::ServiceCidrs => serde_json::from_str(json).map(service_cidr),
+            Self::ServiceCidrs => match serde_json::from_str(json).map(service_cidr) {
+                Ok(Ok(item)) => Ok(item),
+                Ok(Err((key, problem))) => return Change::Unreadable(self, Some(key), problem),
+                Err(error) => Err(error),
+            },
         };
         match item {
             Ok(item) => Change::Applied(item),
@@ -163,20 +175,26 @@ fn culprit<T: DeserializeOwned>(value: Value) -> String {
 
 fn node_info(node: &Node) -> Item {
     let labels = node.metadata.labels.as_ref();
-    let addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
-    let internal = addresses.filter(|address| address.type_ == "InternalIP");
-    let info = NodeInfo {
-        zone: labels.and_then(|labels| labels.get(ZONE_LABEL)).cloned(),
-        internal_ips: internal.filter_map(|address| address.address.parse().ok()).collect(),
-    };
+    let info = NodeInfo { zone: labels.and_then(|labels| labels.get(ZONE_LABEL)).cloned() };
     Item::Node(cluster_scoped(node.metadata.name.as_deref()), info)
 }
 
-fn service_cidr(object: ServiceCIDR) -> Item {
-    let cidrs = object.spec.and_then(|spec| spec.cidrs).unwrap_or_default();
-    let cidrs = cidrs.iter().filter_map(|cidr| cidr.parse::<IpNet>().ok());
+fn service_cidr(object: ServiceCIDR) -> Result<Item, (ObjectKey, Problem)> {
     let key = cluster_scoped(object.metadata.name.as_deref());
-    Item::ServiceCidr(key, cidrs.map(|cidr| cidr.trunc()).collect())
+    let texts = object.spec.and_then(|spec| spec.cidrs).unwrap_or_default();
+    let mut cidrs = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        match text.parse::<IpNet>() {
+            Ok(cidr) => cidrs.push(cidr.trunc()),
+            Err(error) => {
+                let problem =
+                    Problem::new(format_args!("Invalid value: {text:?}: {error}; skipped"));
+                let problem = problem.object(format_args!("ServiceCIDR {}", key.name));
+                return Err((key, problem.field(format_args!("spec.cidrs[{index}]"))));
+            }
+        }
+    }
+    Ok(Item::ServiceCidr(key, cidrs))
 }
 
 /// As every key has a namespace, so have these.
