@@ -51,6 +51,9 @@ pub(crate) enum AgentError {
     /// The node's network.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// Somebody removed its ends.
+    #[error("the host port is gone: somebody removed mlg0 and mlg1; start the agent again")]
+    HostPortLost,
     /// The dataplane.
     #[error("the dataplane: {0}")]
     Engine(Box<EngineError>),

@@ -10,8 +10,8 @@ use super::dataplane::Dataplane;
 use super::feed::Feed;
 use crate::admin::{self, Listener, Request, StatusView, SyncView};
 use crate::model::Problem;
-use crate::net::NetError;
 use crate::net::host_port::{self, HostPortOptions};
+use crate::net::neighbourhood::HostPortState;
 use crate::net::watch::Watch;
 
 /// Until what failed is tried again.
@@ -60,6 +60,8 @@ impl Waiting {
 pub(super) struct Routes {
     pub(super) handle: Handle,
     pub(super) host_port: HostPortOptions,
+    /// Indices of its ends, the sockets' and the kernel's.
+    pub(super) ends: [u32; 2],
     /// Whether the kernel has IPv6.
     pub(super) ipv6: bool,
     /// Why they are not all there.
@@ -86,7 +88,7 @@ impl Routes {
     }
 
     async fn restore(&mut self) {
-        let restored = host_port::restore_routes(&self.handle, &self.host_port).await;
+        let restored = host_port::restore(&self.handle, &self.host_port).await;
         let failed = |error| format!("the node's own processes may reach no Service: {error}");
         let problem = restored.err().map(failed);
         if let Some(problem) = problem.as_ref().filter(|_| self.problem != problem) {
@@ -107,7 +109,9 @@ impl<D: Dataplane> EventLoop<D> {
     ) -> (Result<(), AgentError>, D) {
         let (sender, mut requests) = mpsc::channel(WAITING_REQUESTS);
         self.feed.begin(&mut self.controller);
-        self.controller.take_neighbourhood(self.net_watch.current());
+        if let Err(error) = self.look().await {
+            return (Err(error), self.controller.into_dataplane());
+        }
         self.settle();
         let server = listener.take().map(|listener| tokio::spawn(admin::serve(listener, sender)));
         tracing::info!(
@@ -131,27 +135,17 @@ impl<D: Dataplane> EventLoop<D> {
         // Kept over whatever else comes: a busy cluster must not put it off for ever.
         let mut retry = tokio::time::interval(RETRY);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        // The node's network could not be read: that is left alone until the next try.
-        let mut blind = false;
         loop {
-            let unsettled = self.controller.unsettled() || self.routes.problem.is_some() || blind;
+            let unsettled = self.controller.unsettled() || self.routes.problem.is_some();
             tokio::select! {
                 () = &mut stop => return Ok(()),
                 () = self.feed.changed() => self.take_in().await?,
-                seen = self.net_watch.changed(), if !blind => match seen {
-                    Ok(neighbourhood) => {
-                        self.controller.take_neighbourhood(neighbourhood);
-                        self.routes.restore().await;
-                    }
-                    Err(error @ NetError::Closed) => return Err(error.into()),
-                    Err(error) => {
-                        tracing::warn!("{error}");
-                        blind = true;
-                    }
-                },
+                seen = self.net_watch.changed() => {
+                    seen?;
+                    self.take_neighbourhood().await?;
+                }
                 Some(request) = requests.recv() => self.answer(request).await?,
                 _ = retry.tick(), if unsettled => {
-                    blind = false;
                     self.controller.retry();
                     if self.routes.problem.is_some() {
                         self.routes.restore().await;
@@ -166,6 +160,26 @@ impl<D: Dataplane> EventLoop<D> {
         if let Some(cidrs) = self.feed.take_in(&mut self.controller).await? {
             self.routes.follow(cidrs).await;
         }
+        Ok(())
+    }
+
+    /// Takes in the node's network as it is now.
+    async fn look(&mut self) -> Result<(), AgentError> {
+        self.net_watch.refresh().await?;
+        self.take_neighbourhood().await
+    }
+
+    /// # Errors
+    /// Without its host port no packet reaches a worker: whoever starts the agent again has it made
+    /// anew.
+    async fn take_neighbourhood(&mut self) -> Result<(), AgentError> {
+        let neighbourhood = self.net_watch.current();
+        let HostPortState { socket_end, kernel_end, .. } = neighbourhood.host_port;
+        if [socket_end, kernel_end] != self.routes.ends.map(Some) {
+            return Err(AgentError::HostPortLost);
+        }
+        self.controller.take_neighbourhood(neighbourhood);
+        self.routes.restore().await;
         Ok(())
     }
 
@@ -186,7 +200,12 @@ impl<D: Dataplane> EventLoop<D> {
             }
             Request::Sync(reply) => {
                 self.take_in().await?;
-                drop(reply.send(self.sync().await));
+                let answer = match self.look().await {
+                    Ok(()) => self.sync(),
+                    Err(AgentError::Net(error)) => Err(error.to_string()),
+                    Err(error) => return Err(error),
+                };
+                drop(reply.send(answer));
             }
         }
         Ok(())
@@ -204,9 +223,7 @@ impl<D: Dataplane> EventLoop<D> {
         status
     }
 
-    async fn sync(&mut self) -> Result<SyncView, String> {
-        self.net_watch.refresh().await.map_err(|error| error.to_string())?;
-        self.controller.take_neighbourhood(self.net_watch.current());
+    fn sync(&mut self) -> Result<SyncView, String> {
         let settled = self.controller.settle().map_err(|error| error.to_string());
         match self.incomplete() {
             Some(why) => Err(why),

@@ -74,8 +74,9 @@ pub(crate) async fn run(options: AgentOptions) -> Result<(), AgentError> {
     let (feed, api_server) = feed(&options, &addresses).await?;
     let ipv6 = sysctl::new_links_have_ipv6();
     let host_port = options.host_port(&addresses, ipv6);
-    host_port::create(&handle, &host_port).await?;
-    let routes = Routes { handle: handle.clone(), host_port, ipv6, problem: None };
+    let port = host_port::create(&handle, &host_port).await?;
+    let ends = [port.socket_end.index, port.kernel_end.index];
+    let routes = Routes { handle: handle.clone(), host_port, ends, ipv6, problem: None };
     let served = async {
         let engine = start_engine(&options)?;
         let controller = Controller::new(engine, options.settings(), options.policy());

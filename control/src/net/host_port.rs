@@ -90,12 +90,18 @@ pub(crate) async fn remove(handle: &Handle) -> Result<bool> {
     Ok(first || second)
 }
 
-/// Puts the routes back that the kernel has taken away, as it does when the address goes that is
-/// their source. Those that are there stay.
+/// Brings the pair up again if somebody took it down, and puts the routes back that the kernel has
+/// taken away, as it does then and when the address goes that is their source. What is there stays.
 ///
 /// # Errors
 /// [`NetError::NotOurAddress`] while that address is gone.
-pub(crate) async fn restore_routes(handle: &Handle, options: &HostPortOptions) -> Result<()> {
+pub(crate) async fn restore(handle: &Handle, options: &HostPortOptions) -> Result<()> {
+    for name in [SOCKET_END, KERNEL_END] {
+        let interface = link::by_name(handle, name).await?;
+        if !interface.up {
+            link::set_up(handle, &interface, false).await?;
+        }
+    }
     let interface = link::by_name(handle, KERNEL_END).await?;
     add_routes(handle, &interface, options).await
 }

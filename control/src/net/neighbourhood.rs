@@ -17,6 +17,7 @@ use rtnetlink::packet_route::route::{
 use rtnetlink::{Handle, RouteMessageBuilder};
 
 use super::error::{NetError, Result};
+use super::host_port::{KERNEL_END, SOCKET_END};
 use super::link::{self, Interface, Mac};
 
 /// Interfaces of our own, which no Pod is behind.
@@ -63,13 +64,30 @@ pub(crate) struct Neighbourhood {
     pub(crate) node_addresses: Vec<IpAddr>,
     /// Who is known behind the XDP ports. Sorted.
     pub(crate) neighbours: Vec<Neighbour>,
+    /// The host port.
+    pub(crate) host_port: HostPortState,
+}
+
+/// What is there of the host port, which anybody with enough rights may take down.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct HostPortState {
+    /// Index of the end for sockets.
+    pub(crate) socket_end: Option<u32>,
+    /// Index of the kernel's end.
+    pub(crate) kernel_end: Option<u32>,
+    /// Whether both are up.
+    pub(crate) up: bool,
+    /// Where routes lead into the kernel's end. Sorted.
+    pub(crate) routes: Vec<(IpAddr, u8)>,
 }
 
 /// Reads the neighbourhood of the namespace in which `handle` was opened.
 /// `ports` are the names of the XDP ports.
 pub(crate) async fn read(handle: &Handle, ports: &[String]) -> Result<Neighbourhood> {
     let interfaces = link::list(handle).await?;
-    let routes = host_routes(handle).await?;
+    let all_routes = routes(handle).await?;
+    let routes: Vec<_> = all_routes.iter().filter_map(host_route).collect();
+    let host_port = host_port(&interfaces, &all_routes);
     let known = neighbours(handle).await?;
     let node_addresses = node_addresses(handle).await?;
     let pods = interfaces
@@ -91,7 +109,17 @@ pub(crate) async fn read(handle: &Handle, ports: &[String]) -> Result<Neighbourh
         .filter(|entry| ports.iter().any(|port| port.index == entry.interface_index))
         .collect();
     neighbours.sort();
-    Ok(Neighbourhood { pods, uplinks, ports, node_addresses, neighbours })
+    Ok(Neighbourhood { pods, uplinks, ports, node_addresses, neighbours, host_port })
+}
+
+fn host_port(interfaces: &[Interface], routes: &[RouteMessage]) -> HostPortState {
+    let find = |name| interfaces.iter().find(|interface| interface.name == name);
+    let ends = [find(SOCKET_END), find(KERNEL_END)];
+    let [socket_end, kernel_end] = ends.map(|end| end.map(|end| end.index));
+    let into = routes.iter().filter(|route| kernel_end.is_some() && leaves_by(route) == kernel_end);
+    let mut routes: Vec<_> = into.filter_map(destination).collect();
+    routes.sort();
+    HostPortState { socket_end, kernel_end, up: ends.iter().flatten().all(|end| end.up), routes }
 }
 
 /// A Pod's veth: its other end is in another network namespace.
@@ -127,8 +155,7 @@ fn pod(interface: &Interface, routes: &[(IpAddr, u32)], known: &[Neighbour]) -> 
     }
 }
 
-/// The /32 and /128 unicast routes of the main table that lead straight out of an interface.
-async fn host_routes(handle: &Handle) -> Result<Vec<(IpAddr, u32)>> {
+async fn routes(handle: &Handle) -> Result<Vec<RouteMessage>> {
     let mut found = Vec::new();
     let all = [
         RouteMessageBuilder::<std::net::Ipv4Addr>::new().build(),
@@ -143,32 +170,48 @@ async fn host_routes(handle: &Handle) -> Result<Vec<(IpAddr, u32)>> {
                 .try_collect()
                 .await
                 .map_err(|error| NetError::netlink("list", "routes", error))?;
-        found.extend(routes.iter().filter_map(host_route));
+        found.extend(routes);
     }
     Ok(found)
 }
 
-/// Whether a route is for one address; such are the only ones that matter here.
-pub(super) fn is_host_route(route: &RouteMessage) -> bool {
+/// Whether a route may matter here: it is for one address, or leads into the host port.
+pub(super) fn concerns(route: &RouteMessage, host_port: &HostPortState) -> bool {
+    is_host_route(route) || leaves_by(route).is_some_and(|oif| host_port.kernel_end == Some(oif))
+}
+
+fn is_host_route(route: &RouteMessage) -> bool {
     let full = if route.header.address_family == AddressFamily::Inet { 32 } else { 128 };
     route.header.destination_prefix_length == full && route.header.kind == RouteType::Unicast
 }
 
+/// A /32 or /128 unicast route of the main table that leads straight out of an interface.
 fn host_route(route: &RouteMessage) -> Option<(IpAddr, u32)> {
-    if !is_host_route(route) || route.header.table != RouteHeader::RT_TABLE_MAIN {
+    let gateway = |attribute: &RouteAttribute| {
+        matches!(attribute, RouteAttribute::Gateway(_) | RouteAttribute::Via(_))
+    };
+    if !is_host_route(route) || route.attributes.iter().any(gateway) {
         return None;
     }
-    let (mut address, mut index) = (None, None);
-    for attribute in &route.attributes {
-        match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet(v4)) => address = Some((*v4).into()),
-            RouteAttribute::Destination(RouteAddress::Inet6(v6)) => address = Some((*v6).into()),
-            RouteAttribute::Oif(oif) => index = Some(*oif),
-            RouteAttribute::Gateway(_) | RouteAttribute::Via(_) => return None,
-            _ => {}
-        }
-    }
-    address.zip(index)
+    destination(route).map(|(address, _)| address).zip(leaves_by(route))
+}
+
+/// Of a route of the main table.
+fn destination(route: &RouteMessage) -> Option<(IpAddr, u8)> {
+    let address = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(v4)) => Some(IpAddr::from(*v4)),
+        RouteAttribute::Destination(RouteAddress::Inet6(v6)) => Some(IpAddr::from(*v6)),
+        _ => None,
+    })?;
+    let is_main = route.header.table == RouteHeader::RT_TABLE_MAIN;
+    is_main.then_some((address, route.header.destination_prefix_length))
+}
+
+fn leaves_by(route: &RouteMessage) -> Option<u32> {
+    route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Oif(oif) => Some(*oif),
+        _ => None,
+    })
 }
 
 async fn node_addresses(handle: &Handle) -> Result<Vec<IpAddr>> {

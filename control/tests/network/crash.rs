@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use crate::http::{Server, check};
 use crate::lab::{Lab, stderr, succeed};
 use crate::manifest::FAMILIES;
-use crate::namespace::{CLIENT, NODE, Namespace};
+use crate::namespace::{CLIENT, NODE, Namespace, await_that};
 use crate::ping::ping;
 use crate::untouched::{check_direct, manifest};
 
@@ -92,7 +92,49 @@ fn pods_outlive_a_killed_agent() {
     lab.delete(manifest);
     let pid = nix::unistd::Pid::from_raw(i32::try_from(before.expect("it ran")).expect("a pid"));
     let ended = || !std::path::Path::new(&format!("/proc/{pid}/cwd")).exists();
-    crate::namespace::await_that("it has ended", ended);
+    await_that("it has ended", ended);
+}
+
+/// Whoever takes the host port down, or its routes away, does not take Services away for good.
+#[test]
+fn a_host_port_that_is_taken_down_comes_up_again() {
+    let test = "a_host_port_that_is_taken_down_comes_up_again";
+    let Some(_lab) = Lab::with_workers(test, &manifest(), 2) else { return };
+    let _server = Server::start(Namespace::Pod("web-1"), "web-1", 8080);
+    check_served();
+    let routes = || {
+        let text =
+            NODE.command("ip route show dev mlg1") + &NODE.command("ip -6 route show dev mlg1");
+        text.lines().count()
+    };
+    let before = routes();
+    for line in [
+        "ip link set mlg1 down",
+        "ip link set mlg0 down",
+        "ip route flush dev mlg1",
+        "ip -6 route flush dev mlg1",
+    ] {
+        NODE.command(line);
+        await_that("its routes are back", || routes() >= before);
+        check_served();
+    }
+    let problems = crate::lab::json(&["status"])["problems"].clone();
+    assert_eq!(problems, serde_json::json!([]));
+}
+
+/// Nothing reaches its sockets any more: it ends, so that whoever starts it has it made anew.
+#[test]
+fn without_its_host_port_the_agent_ends() {
+    let test = "without_its_host_port_the_agent_ends";
+    let Some(lab) = Lab::with_workers(test, &manifest(), 1) else { return };
+    let _server = Server::start(Namespace::Pod("web-1"), "web-1", 8080);
+    check_served();
+    NODE.command("ip link del mlg0");
+    await_that("the agent has ended", || lab.agent().is_none());
+    let log = std::fs::read_to_string("/run/maglane/lab/agent.log").expect("it has a log");
+    assert!(log.contains("the host port is gone"), "{log}");
+    succeed(&lab.try_apply(&manifest()));
+    check_served();
 }
 
 /// An orderly stop takes the host port and its routes with it.
