@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::rig::Machine;
 
 /// Changes when a saved result can no longer be read.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// Stands at the head of every result.
 #[derive(Clone, Debug, Serialize, Deserialize)]

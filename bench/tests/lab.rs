@@ -66,6 +66,25 @@ fn everybody_forwards_and_is_compared() {
         let late = latencies.iter().filter(|latency| latency["subject"] == *subject).count();
         assert_eq!(late, 2, "known flows and first packets of {subject}");
     }
+    let ratios = result["ratios"].as_array().expect("ratios");
+    let beside_kernel = ratios.iter().filter(|ratio| ratio["beside"] == "kernel, no translation");
+    // The fastest, and p50 and p99 of known flows and first packets.
+    assert_eq!(beside_kernel.count(), 5, "{ratios:?}");
+    check_page(&output.stdout);
+}
+
+/// The result has a place in the report, which says plainly who wins.
+fn check_page(result: &[u8]) {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("lab.json"), result).expect("saved");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maglane-bench"));
+    let output = command.arg("report").arg(directory.path()).output().expect("maglane-bench");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let page = std::fs::read_to_string(directory.path().join("report.html")).expect("a page");
+    for expected in ["Where the kernel's path wins", "Where Maglane wins", "class=\"matrix\""] {
+        assert!(page.contains(expected), "no {expected:?}");
+    }
+    assert!(page.matches("<svg").count() >= 4);
 }
 
 #[test]

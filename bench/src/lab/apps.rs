@@ -18,6 +18,8 @@ use crate::rig::run_command;
 /// Connections that wrk keeps.
 const CONNECTIONS: &str = "16";
 const GBIT: f64 = 1e9;
+/// How long a connection may take to open, which nobody may answer.
+const CONNECT_MS: &str = "3000";
 /// How long a server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(5);
 const NGINX: &str = "\
@@ -78,6 +80,7 @@ fn bulk(place: &Place, address: Ipv4Addr, port: u16, seconds: &str) -> Result<f6
     let text = place.client.run(|| {
         let mut client = Command::new("iperf3");
         client.args(["-J", "-c", &address.to_string(), "-p", &port.to_string(), "-t", seconds]);
+        client.args(["--connect-timeout", CONNECT_MS]);
         run_command(&mut client)
     })?;
     let unexpected = |what: &str| BenchError::Unexpected {

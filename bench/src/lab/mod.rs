@@ -7,7 +7,7 @@
 //! | `forwarder` | Maglane's engine and bare forwarders, in processes of their own |
 //! | `rules` | what kube-proxy would write |
 //! | `measure`, `apps`, `cpu` | what is measured |
-//! | `book`, `result` | figures over all rounds |
+//! | `book`, `ratio`, `result` | figures over all rounds, and who wins |
 
 mod apps;
 mod book;
@@ -15,6 +15,7 @@ mod cpu;
 mod forwarder;
 mod measure;
 mod place;
+mod ratio;
 mod result;
 mod rules;
 mod subject;
@@ -31,6 +32,7 @@ use book::Book;
 pub(crate) use forwarder::run as forward;
 use measure::{Bench, Metric};
 use place::Place;
+pub(crate) use ratio::{LabRatio, Winner, times, wins};
 pub(crate) use result::{LabFigure, LabResult};
 use subject::{BareProgram, Kind, Subject};
 
@@ -133,17 +135,27 @@ fn measure(args: &LabArgs, interrupt: &Interrupt) -> Result<LabResult> {
     let place = Place::make()?;
     let mut bench = Bench::new(args, &place, interrupt)?;
     for round in 1..=args.rounds {
+        book.begin(round);
+        if let Some(Err(error)) = subjects.first().map(|subject| bench.begin_round(subject)) {
+            // What was measured in rounds before is kept.
+            if !matches!(error, BenchError::Interrupted) {
+                book.skip(&error);
+            }
+            break;
+        }
         // Who comes first changes, in case that matters.
         let mut turn = subjects.clone();
         if round % 2 == 0 {
             turn.reverse();
         }
-        for subject in turn {
+        for (number, subject) in turn.into_iter().enumerate() {
             let name = subject.name();
             match bench.round(&subject, &bare, &mut book) {
                 Ok(()) => progress(&format!(
-                    "round {round} of {}: {name}, {} Services: {}",
+                    "round {round} of {}, {} of {}: {name}, {} Services: {}",
                     args.rounds,
+                    number + 1,
+                    subjects.len(),
                     subject.services,
                     book.line(&subject)
                 )),

@@ -2,6 +2,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
+use super::ratio::{LabRatio, Winner, wins};
 use crate::figures::Figure;
 use crate::output::{grouped, table};
 use crate::pktgen::Latency;
@@ -35,17 +36,24 @@ pub(crate) struct LabLatency {
     pub(crate) at: String,
     /// Services that there were.
     pub(crate) services: u32,
-    /// Over all rounds.
+    /// Of all rounds together.
     pub(crate) latency_ns: Latency,
+    /// Half of all packets were no later: one figure a round.
+    pub(crate) p50_ns: Figure,
+    /// 90% of them.
+    pub(crate) p90_ns: Figure,
+    /// 99% of them.
+    pub(crate) p99_ns: Figure,
+    /// 99.9% of them.
+    pub(crate) p999_ns: Figure,
 }
 
-/// Two figures of the same rounds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct LabRatio {
-    /// What is compared.
-    pub(crate) what: String,
-    /// One a round, of what was measured in that round.
-    pub(crate) figure: Figure,
+impl LabLatency {
+    /// Of a table's row, in microseconds: medians of all rounds, with their spread.
+    pub(crate) fn cells(&self) -> Vec<String> {
+        let figures = [self.p50_ns, self.p90_ns, self.p99_ns, self.p999_ns];
+        figures.map(|figure| figure.show(1e3, 1)).to_vec()
+    }
 }
 
 impl LabResult {
@@ -74,9 +82,7 @@ impl LabResult {
         }
         let _ = writeln!(text, "{}\n", rows.trim_fmt());
         self.latency_text(&mut text);
-        for ratio in &self.ratios {
-            let _ = writeln!(text, "{}: {}", ratio.what, ratio.figure.show(1.0, 3));
-        }
+        self.ratio_text(&mut text);
         for skipped in &self.skipped {
             let _ = writeln!(text, "Not measured: {skipped}");
         }
@@ -90,13 +96,39 @@ impl LabResult {
         if self.latencies.is_empty() {
             return;
         }
-        let mut rows = table(["LATENCY", "SERVICES", "", "P50 µs", "P90", "P99", "P99.9", "MAX"]);
+        let mut rows = table(["LATENCY", "SERVICES", "", "P50 µs", "P90", "P99", "P99.9"]);
         for one in &self.latencies {
             let mut row = vec![one.subject.clone(), grouped(one.services.into()), one.at.clone()];
-            row.extend(one.latency_ns.cells());
+            row.extend(one.cells());
             rows.add_row(row);
         }
         let _ = writeln!(text, "{}\n", rows.trim_fmt());
+    }
+
+    fn ratio_text(&self, text: &mut String) {
+        if self.ratios.is_empty() {
+            return;
+        }
+        let mut rows = table(["RATIO", "OF", "TO", "SERVICES", "MEDIAN (LEAST–GREATEST)"]);
+        for ratio in &self.ratios {
+            rows.add_row([
+                ratio.metric.clone(),
+                ratio.subject.clone(),
+                ratio.beside.clone(),
+                grouped(ratio.services.into()),
+                ratio.figure.show(1.0, 3),
+            ]);
+        }
+        let _ = writeln!(text, "{}\n", rows.trim_fmt());
+        let ratios: Vec<&LabRatio> = self.ratios.iter().collect();
+        let sides = [("The kernel's path", Winner::Beside), ("Maglane", Winner::Subject)];
+        for (who, winner) in sides {
+            let wins = wins(&ratios, winner);
+            if !wins.is_empty() {
+                let _ = writeln!(text, "{who} is better, in every round, at:");
+                let _ = writeln!(text, "  {}", wins.join("\n  "));
+            }
+        }
     }
 }
 

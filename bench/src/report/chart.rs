@@ -10,8 +10,8 @@ use super::html::Html;
 const WIDTH: u32 = 760;
 const ROW_HEIGHT: i32 = 26;
 const BAR_HEIGHT: i32 = 14;
-const LABEL_WIDTH: i32 = 290;
-const VALUE_WIDTH: i32 = 150;
+const LABEL_WIDTH: i32 = 240;
+const VALUE_WIDTH: i32 = 190;
 const LINES_HEIGHT: u32 = 320;
 const FONT: &str = "system-ui, sans-serif";
 const FONT_SIZE: u32 = 13;
@@ -48,6 +48,8 @@ pub(super) struct Bar {
 pub(super) struct Line {
     /// In the legend.
     pub(super) name: String,
+    /// Its colour.
+    pub(super) series: usize,
     /// In the order of x.
     pub(super) points: Vec<(f64, f64)>,
 }
@@ -97,7 +99,9 @@ pub(super) fn bars(rows: &[Bar], format: fn(&f64) -> String) -> Html {
                 for edge in [x(min), x(max)] {
                     area.draw(&PathElement::new([(edge, middle - 4), (edge, middle + 4)], INK))?;
                 }
-                text = format!("{text}  ({}–{})", format(&min), format(&max));
+                // A dash beside a minus nobody could read.
+                let to = if min < 0.0 { " to " } else { "–" };
+                text = format!("{text}  ({}{to}{})", format(&min), format(&max));
             }
             write(area, &text, (end + 8, middle), HPos::Left, INK)?;
         }
@@ -139,8 +143,14 @@ fn scale(value: f64, longest: f64) -> i32 {
     LABEL_WIDTH + (value.max(0.0) / longest * room) as i32
 }
 
-/// Lines over two axes.
-pub(super) fn lines(lines: &[Line], x: Axis<'_>, y: Axis<'_>) -> Html {
+/// Lines over two axes, with a title and a legend.
+pub(super) fn line_figure(title: &str, of: &[Line], x: Axis<'_>, y: Axis<'_>) -> Html {
+    let legend: Vec<(&str, usize)> =
+        of.iter().map(|line| (line.name.as_str(), line.series)).collect();
+    Html::figure(title, &legend, &lines(of, x, y))
+}
+
+fn lines(lines: &[Line], x: Axis<'_>, y: Axis<'_>) -> Html {
     let points = || lines.iter().flat_map(|line| line.points.iter().copied());
     let Some((x_from, x_to)) = extent(points().map(|(x, _)| x), x.log, true) else {
         return Html::default();
@@ -205,8 +215,8 @@ where
         .x_label_formatter(&x.format)
         .y_label_formatter(&y.format)
         .draw()?;
-    for (number, line) in lines.iter().enumerate() {
-        let colour = series(number);
+    for line in lines {
+        let colour = series(line.series);
         chart.draw_series(LineSeries::new(line.points.iter().copied(), colour.stroke_width(2)))?;
         let dots = line.points.iter().map(|point| Circle::new(*point, 3, colour.filled()));
         chart.draw_series(dots)?;
@@ -272,7 +282,8 @@ mod tests {
     #[test]
     fn axes_take_any_values() {
         let axis = |log| Axis { title: "x", format, log };
-        let line = |points: &[(f64, f64)]| Line { name: "a".into(), points: points.to_vec() };
+        let line =
+            |points: &[(f64, f64)]| Line { name: "a".into(), series: 0, points: points.to_vec() };
         for (x, y) in [(false, false), (true, false), (false, true), (true, true)] {
             let svg = lines(&[line(&[(1.0, 10.0), (1e6, 1e3)])], axis(x), axis(y)).to_string();
             assert!(svg.contains("<svg") && svg.contains("var(--series-0)"), "{x} {y}: {svg}");

@@ -55,13 +55,20 @@ impl Html {
         ))
     }
 
-    /// A chart with what it shows and who is who in it.
-    pub(super) fn figure(title: &str, legend: &[String], chart: &Self) -> Self {
+    /// A list of sentences.
+    pub(super) fn list(items: &[String]) -> Self {
+        let items: String =
+            items.iter().map(|item| format!("<li>{}</li>", Self::text(item).0)).collect();
+        Self(format!("<ul>{items}</ul>\n"))
+    }
+
+    /// A chart with what it shows, and who is who in it: names, and numbers of their colours.
+    pub(super) fn figure(title: &str, legend: &[(&str, usize)], chart: &Self) -> Self {
         if chart.is_empty() {
             return Self::default();
         }
-        let keys = legend.iter().enumerate().map(|(number, name)| {
-            let colour = number % super::chart::SERIES;
+        let keys = legend.iter().map(|(name, series)| {
+            let colour = series % super::chart::SERIES;
             let swatch = format!("<i style=\"background:var(--series-{colour})\"></i>");
             format!("<li>{swatch}{}</li>", Self::text(name).0)
         });

@@ -1,7 +1,7 @@
 use super::count;
 use crate::engine::EngineResult;
 use crate::output::grouped;
-use crate::report::chart::{Axis, Line, Stack, lines, stacks};
+use crate::report::chart::{Axis, Line, Stack, line_figure, stacks};
 use crate::report::html::Html;
 use crate::report::load::{Named, Saved};
 
@@ -82,12 +82,11 @@ fn over(
             let largest = candidates.iter().map(|one| group(one)).max_by_key(Vec::len);
             if let Some(points) = largest.filter(|points| points.len() > 1) {
                 let name = if family == 6 { format!("{case}, IPv6") } else { (*case).to_owned() };
-                of_axis.push(Line { name, points });
+                of_axis.push(Line { name, series: of_axis.len(), points });
             }
         }
     }
-    let legend: Vec<String> = of_axis.iter().map(|line| line.name.clone()).collect();
-    Html::figure(title, &legend, &lines(&of_axis, x, NS))
+    line_figure(title, &of_axis, x, NS)
 }
 
 fn stages(results: &[EngineResult]) -> Html {
@@ -119,7 +118,9 @@ fn stages(results: &[EngineResult]) -> Html {
             let parts = parts.collect();
             rows.push(Stack { label, parts });
         }
-        html.add(&Html::figure(title, &names, &stacks(&rows, |ns| format!("{ns:.0} ns"))));
+        let legend: Vec<(&str, usize)> =
+            names.iter().enumerate().map(|(series, name)| (name.as_str(), series)).collect();
+        html.add(&Html::figure(title, &legend, &stacks(&rows, |ns| format!("{ns:.0} ns"))));
     }
     html
 }
@@ -167,8 +168,9 @@ pub(in crate::report) fn maglev(results: &[Named]) -> Html {
         let mut sizes: Vec<usize> = result.tables.iter().map(|table| table.size).collect();
         sizes.sort_unstable();
         sizes.dedup();
-        let line = |name: String, of: &dyn Fn(&crate::maglev::Table) -> bool| Line {
+        let line = |name: String, series, of: &dyn Fn(&crate::maglev::Table) -> bool| Line {
             name,
+            series,
             points: result
                 .tables
                 .iter()
@@ -177,17 +179,17 @@ pub(in crate::report) fn maglev(results: &[Named]) -> Html {
                 .collect(),
         };
         let mut over_backends =
-            vec![line("as the dataplane sizes it".to_owned(), &|one| one.chosen)];
+            vec![line("as the dataplane sizes it".to_owned(), 0, &|one| one.chosen)];
         for size in sizes {
-            let of_size = line(format!("{} slots", grouped(size as u64)), &|one| one.size == size);
+            let name = format!("{} slots", grouped(size as u64));
+            let of_size = line(name, over_backends.len(), &|one| one.size == size);
             if of_size.points.len() > 2 {
                 over_backends.push(of_size);
             }
         }
-        let legend: Vec<String> = over_backends.iter().map(|line| line.name.clone()).collect();
         let x = Axis { title: "backends", format: count, log: true };
         let y = Axis { title: "ms to build", format: |ms| format!("{ms}"), log: true };
-        html.add(&Html::figure("Time to build", &legend, &lines(&over_backends, x, y)));
+        html.add(&line_figure("Time to build", &over_backends, x, y));
         let published =
             result.published.iter().map(|one| vec![one.source.clone(), one.figure.clone()]);
         html.add(&Html::table(&["Published", ""], &published.collect::<Vec<_>>()));

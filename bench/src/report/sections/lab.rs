@@ -1,33 +1,46 @@
 use std::collections::BTreeMap;
 
-use super::{latency_cells, percentile, percentiles, us};
+use super::beside::beside;
+use super::{count, percentile, percentiles, short, us};
+use crate::figures::Figure;
 use crate::lab::{LabFigure, LabResult};
 use crate::output::grouped;
-use crate::report::chart::{Axis, Bar, Line, SERIES, bars, lines};
+use crate::report::chart::{Axis, Bar, Line, bars, line_figure};
 use crate::report::html::Html;
 use crate::report::load::{Named, Saved};
 
+/// Lines that differ by less than this factor are told apart without a logarithmic axis.
+const LOG_FROM: f64 = 20.0;
+
 /// The comparison, as far as it was measured.
 pub(in crate::report) fn lab(results: &[Named]) -> Html {
-    let mut html = Html::default();
-    for named in results {
-        if let Saved::Lab(result) = &named.saved {
-            html.add(&one(result));
+    let results: Vec<&LabResult> = results
+        .iter()
+        .filter_map(|named| match &named.saved {
+            Saved::Lab(result) => Some(&**result),
+            _ => None,
+        })
+        .collect();
+    if results.is_empty() {
+        return Html::default();
+    }
+    let mut html = Html::element("h2", "Maglane beside the kernel, in one lab");
+    let mut conditions: Vec<&str> = Vec::new();
+    for condition in results.iter().flat_map(|result| &result.conditions) {
+        if !conditions.contains(&condition.as_str()) {
+            conditions.push(condition);
         }
+    }
+    conditions.iter().for_each(|condition| html.add(&Html::element("p", condition)));
+    html.add(&beside(&results));
+    for result in results {
+        html.add(&one(result));
     }
     html
 }
 
 fn one(result: &LabResult) -> Html {
-    let mut html = Html::element("h2", "Who forwards best, in one lab");
-    for condition in &result.conditions {
-        html.add(&Html::element("p", condition));
-    }
-    if !result.ratios.is_empty() {
-        let rows =
-            result.ratios.iter().map(|ratio| vec![ratio.what.clone(), ratio.figure.show(1.0, 3)]);
-        html.add(&Html::table(&["Beside one another", "Ratio"], &rows.collect::<Vec<_>>()));
-    }
+    let mut html = Html::default();
     // In the order in which they come.
     let mut metrics: Vec<&str> = Vec::new();
     for figure in &result.figures {
@@ -37,10 +50,10 @@ fn one(result: &LabResult) -> Html {
     }
     for metric in metrics {
         let of = result.figures.iter().filter(|figure| figure.metric == metric);
-        html.add(&metric_chart(metric, &of.collect::<Vec<_>>()));
+        html.add(&metric_charts(metric, &of.collect::<Vec<_>>()));
     }
     html.add(&latencies(result));
-    html.add(&Html::details("All figures", &table(result)));
+    html.add(&Html::details("All figures, and the commands that repeat them", &table(result)));
     for skipped in &result.skipped {
         html.add(&Html::element("p", &format!("Not measured: {skipped}")));
     }
@@ -52,38 +65,73 @@ fn one(result: &LabResult) -> Html {
 
 /// One colour for all that are alike: Maglane, bare forwarders, the kernel, kube-proxy.
 fn family(subject: &str) -> usize {
-    const BEGINNINGS: [(&str, usize); 4] =
-        [("Maglane", 0), ("bare", 7), ("kernel", 1), ("kube-proxy, nftables", 2)];
+    const BEGINNINGS: [(&str, usize); 6] = [
+        ("Maglane, host", 0),
+        ("Maglane, XDP", 5),
+        ("bare AF_XDP, host", 7),
+        ("bare AF_XDP, XDP", 6),
+        ("kernel", 1),
+        ("kube-proxy, nftables", 2),
+    ];
     let found = BEGINNINGS.iter().find(|(beginning, _)| subject.starts_with(beginning));
     found.map_or(3, |(_, colour)| *colour)
 }
 
-fn label(figure: &LabFigure) -> String {
-    match figure.services {
-        1 => format!("{}, 1 Service", figure.subject),
-        0 => figure.subject.clone(),
-        services => format!("{}, {} Services", figure.subject, grouped(services.into())),
-    }
-}
-
-fn metric_chart(metric: &str, figures: &[&LabFigure]) -> Html {
+/// Everybody as bars, with the fewest Services; and over Services as lines.
+fn metric_charts(metric: &str, figures: &[&LabFigure]) -> Html {
     let scale = if figures.iter().all(|figure| figure.unit == "pps") { 1e6 } else { 1.0 };
-    let rows = figures.iter().map(|figure| Bar {
-        label: label(figure),
-        value: figure.figure.median / scale,
-        spread: Some((figure.figure.min / scale, figure.figure.max / scale)),
-        series: family(&figure.subject),
-    });
     let unit = match figures.first().map(|figure| figure.unit.as_str()) {
         Some("pps") => "million packets a second",
         Some(unit) => unit,
         None => "",
     };
-    let rows: Vec<Bar> = rows.collect();
-    let small = rows.iter().all(|bar| bar.value < 100.0);
-    let format: fn(&f64) -> String =
-        if small { |value| format!("{value:.3}") } else { |value| format!("{value:.0}") };
-    Html::figure(&format!("{metric} ({unit})"), &[], &bars(&rows, format))
+    let known = figures.iter().map(|figure| figure.services).filter(|services| *services > 0);
+    let fewest = known.min().unwrap_or(0);
+    let of_fewest = figures.iter().filter(|figure| [0, fewest].contains(&figure.services));
+    let rows: Vec<Bar> = of_fewest
+        .map(|figure| Bar {
+            label: figure.subject.clone(),
+            value: figure.figure.median / scale,
+            spread: Some((figure.figure.min / scale, figure.figure.max / scale)),
+            series: family(&figure.subject),
+        })
+        .collect();
+    let title = match fewest {
+        0 => format!("{metric} ({unit})"),
+        1 => format!("{metric}, 1 Service ({unit})"),
+        services => format!("{metric}, {} Services ({unit})", grouped(services.into())),
+    };
+    let mut html = Html::figure(&title, &[], &bars(&rows, short));
+    html.add(&over_services(metric, unit, scale, figures));
+    html
+}
+
+fn over_services(metric: &str, unit: &str, scale: f64, figures: &[&LabFigure]) -> Html {
+    let mut of_subject: Vec<Line> = Vec::new();
+    for figure in figures.iter().filter(|figure| figure.services > 0) {
+        let point = (f64::from(figure.services), figure.figure.median / scale);
+        match of_subject.iter_mut().find(|line| line.name == figure.subject) {
+            Some(line) => line.points.push(point),
+            None => of_subject.push(Line {
+                name: figure.subject.clone(),
+                series: family(&figure.subject),
+                points: vec![point],
+            }),
+        }
+    }
+    of_subject.retain(|line| line.points.len() > 1);
+    if of_subject.is_empty() {
+        return Html::default();
+    }
+    for line in &mut of_subject {
+        line.points.sort_by(|one, other| one.0.total_cmp(&other.0));
+    }
+    let values = || of_subject.iter().flat_map(|line| line.points.iter().map(|(_, value)| *value));
+    let (least, most) = (values().fold(f64::MAX, f64::min), values().fold(0.0, f64::max));
+    let log = least > 0.0 && most / least >= LOG_FROM;
+    let x = Axis { title: "Services", format: count, log: true };
+    let y = Axis { title: unit, format: short, log };
+    line_figure(&format!("{metric}, over Services"), &of_subject, x, y)
 }
 
 fn latencies(result: &LabResult) -> Html {
@@ -94,42 +142,45 @@ fn latencies(result: &LabResult) -> Html {
         // others, stand in the table.
         let known = of_load.iter().any(|line| line.name == latency.subject);
         let variant = latency.subject.contains("busy") || latency.subject.contains("2 workers");
-        if !known && !variant && of_load.len() < SERIES {
-            of_load.push(percentiles(latency.subject.clone(), &latency.latency_ns));
+        if !known && !variant {
+            let series = family(&latency.subject);
+            of_load.push(percentiles(latency.subject.clone(), series, &latency.latency_ns));
         }
     }
     let mut html = Html::default();
     for (at, of_load) in by_load {
-        let legend: Vec<String> = of_load.iter().map(|line| line.name.clone()).collect();
         let x =
             Axis { title: "share of packets that were no later", format: percentile, log: true };
         let y = Axis { title: "latency", format: us, log: true };
-        html.add(&Html::figure(&format!("Latency, {at}"), &legend, &lines(&of_load, x, y)));
+        html.add(&line_figure(&format!("Latency, {at}, all rounds together"), &of_load, x, y));
     }
     html
 }
 
 fn table(result: &LabResult) -> Html {
     let rows = result.figures.iter().map(|figure| {
-        let command = figure.command.clone();
+        let Figure { median, min, max } = figure.figure;
         vec![
             figure.subject.clone(),
             figure.metric.clone(),
             grouped(figure.services.into()),
-            figure.figure.show(1.0, 1),
+            format!("{} ({}–{})", short(&median), short(&min), short(&max)),
             figure.unit.clone(),
-            command,
+            figure.command.clone(),
         ]
     });
     let header = ["Who", "What", "Services", "Median (least–greatest)", "Unit", "Command"];
     let mut html = Html::table(&header, &rows.collect::<Vec<_>>());
+    if result.latencies.is_empty() {
+        return html;
+    }
     let rows = result.latencies.iter().map(|latency| {
         let mut row = vec![latency.subject.clone(), latency.at.clone()];
         row.push(grouped(latency.services.into()));
-        row.extend(latency_cells(Some(&latency.latency_ns)));
+        row.extend(latency.cells());
         row
     });
-    let header = ["Who", "When", "Services", "p50 µs", "p90", "p99", "p99.9", "max"];
+    let header = ["Who", "Which packets", "Services", "p50 µs", "p90", "p99", "p99.9"];
     html.add(&Html::table(&header, &rows.collect::<Vec<_>>()));
     html
 }

@@ -1,5 +1,6 @@
 //! The page's parts, one a measurement. A part without results is not there.
 
+mod beside;
 mod engine;
 mod lab;
 mod traffic;
@@ -11,6 +12,7 @@ pub(super) use traffic::{pktgen, searches};
 use super::chart::Line;
 use super::html::Html;
 use super::load::Named;
+use crate::output::grouped;
 use crate::pktgen::Latency;
 
 const US: f64 = 1e3;
@@ -40,11 +42,12 @@ pub(super) fn origins(results: &[Named]) -> Html {
 }
 
 /// A latency's percentiles as a line: how many packets in one that is later, and how late.
-pub(super) fn percentiles(name: String, latency: &Latency) -> Line {
+pub(super) fn percentiles(name: String, series: usize, latency: &Latency) -> Line {
     let points = latency.percentiles.iter().filter(|(percentile, _)| *percentile < 100.0);
     let one_in = |percentile: f64| 100.0 / (100.0 - percentile);
     Line {
         name,
+        series,
         points: points.map(|(percentile, ns)| (one_in(*percentile), *ns as f64 / US)).collect(),
     }
 }
@@ -62,6 +65,20 @@ pub(super) fn us(us: &f64) -> String {
         us if us >= 1e6 => format!("{:.0} s", us / 1e6),
         us if us >= 1e3 => format!("{:.0} ms", us / 1e3),
         us => format!("{us:.0} µs"),
+    }
+}
+
+/// A figure in as many digits as tell something: 0.064, 3.21, 42.0, 1,234.
+pub(super) fn short(value: &f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size >= 99.95 => {
+            let sign = if *value < 0.0 { "−" } else { "" };
+            format!("{sign}{}", grouped(size.round() as u64))
+        }
+        size if size >= 9.995 => format!("{value:.1}"),
+        size if size >= 0.9995 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
     }
 }
 
@@ -96,5 +113,9 @@ mod tests {
         );
         assert_eq!([5.0, 1_500.0, 65_536.0, 4e6].map(|x| count(&x)), ["5", "1.5k", "65.5k", "4M"]);
         assert_eq!([5.0, 1_500.0, 2e6].map(|x| us(&x)), ["5 µs", "2 ms", "2 s"]);
+        assert_eq!(
+            [0.0, 0.0642, 3.214, 42.03, 25_382.3, -1_124.9].map(|x| short(&x)),
+            ["0", "0.064", "3.21", "42.0", "25,382", "−1,125"]
+        );
     }
 }

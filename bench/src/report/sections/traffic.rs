@@ -1,7 +1,7 @@
 use super::{latency_cells, mpps, percentile, percentiles, us};
 use crate::output::grouped;
 use crate::pktgen::{PktgenResult, Step, TrialResult};
-use crate::report::chart::{Axis, Bar, Line, bars, lines};
+use crate::report::chart::{Axis, Bar, Line, bars, line_figure};
 use crate::report::html::Html;
 use crate::report::load::{Named, Saved};
 use crate::search::SearchResult;
@@ -67,13 +67,11 @@ fn search(name: &str, result: &SearchResult) -> Html {
             row.extend(latency_cells(result.latency_ns.as_ref()));
             rows.push(row);
             if let Some(latency) = &result.latency_ns {
-                of_load.push(percentiles(name, latency));
+                of_load.push(percentiles(name, of_load.len(), latency));
             }
         }
     }
-    let legend: Vec<String> = of_load.iter().map(|line| line.name.clone()).collect();
-    let chart = lines(&of_load, PERCENTILES, LATENCY);
-    html.add(&Html::figure("Latency at shares of it", &legend, &chart));
+    html.add(&line_figure("Latency at shares of it", &of_load, PERCENTILES, LATENCY));
     if !rows.is_empty() {
         let header = ["Load", "Rate", "Lost", "p50 µs", "p90", "p99", "p99.9", "max"];
         html.add(&Html::table(&header, &rows));
@@ -116,7 +114,9 @@ fn run(name: &str, result: &PktgenResult) -> Html {
             row.push(mpps(&one.received_pps));
             row.extend(latency_cells(one.latency_ns.as_ref()));
             rows.push(row);
-            of_direction.extend(one.latency_ns.as_ref().map(|latency| percentiles(name, latency)));
+            if let Some(latency) = &one.latency_ns {
+                of_direction.push(percentiles(name, of_direction.len(), latency));
+            }
         }
     }
     let header = [
@@ -135,9 +135,8 @@ fn run(name: &str, result: &PktgenResult) -> Html {
         "max",
     ];
     html.add(&Html::table(&header, &rows));
-    let legend: Vec<String> = of_direction.iter().map(|line| line.name.clone()).collect();
-    let chart = lines(&of_direction, PERCENTILES, LATENCY);
-    html.add(&Html::figure("Latency from the intended send time", &legend, &chart));
+    let title = "Latency from the intended send time";
+    html.add(&line_figure(title, &of_direction, PERCENTILES, LATENCY));
     html.add(&timeline(&result.trial.forward.timeline));
     html
 }
@@ -156,13 +155,13 @@ fn timeline(steps: &[Step]) -> Html {
         return Html::default();
     }
     let each = whole.get(1).map_or(0.1, |step| step.at_s);
-    let line = |name: &str, of: fn(&Step) -> u64| Line {
+    let line = |name: &str, series, of: fn(&Step) -> u64| Line {
         name: name.to_owned(),
+        series,
         points: whole.iter().map(|step| (step.at_s, of(step) as f64 / each)).collect(),
     };
-    let of_time = [line("sent", |step| step.sent), line("received", |step| step.received)];
+    let of_time = [line("sent", 7, |step| step.sent), line("received", 0, |step| step.received)];
     let x = Axis { title: "seconds", format: |s| format!("{s:.1}"), log: false };
     let y = Axis { title: "packets a second", format: super::count, log: false };
-    let legend = of_time.iter().map(|line| line.name.clone()).collect::<Vec<_>>();
-    Html::figure("By the time at which packets were due", &legend, &lines(&of_time, x, y))
+    line_figure("By the time at which packets were due", &of_time, x, y)
 }

@@ -1,0 +1,121 @@
+//! Who wins, where, and by how much: the first that a reader wants to know.
+
+use crate::lab::{LabRatio, LabResult, Winner, times, wins};
+use crate::output::grouped;
+use crate::report::html::Html;
+
+/// Of all comparisons.
+pub(super) fn beside(results: &[&LabResult]) -> Html {
+    let ratios: Vec<&LabRatio> = results.iter().flat_map(|result| &result.ratios).collect();
+    let (kernel, bare): (Vec<&LabRatio>, Vec<&LabRatio>) =
+        ratios.into_iter().partition(|ratio| ratio.is_beside_kernel());
+    let mut html = Html::default();
+    if let Some(first) = kernel.first() {
+        html.add(&matrix(&kernel, &first.subject));
+        let sides = [
+            ("Where the kernel's path wins", Winner::Beside),
+            ("Where Maglane wins", Winner::Subject),
+        ];
+        for (title, winner) in sides {
+            html.add(&Html::element("h3", title));
+            let sentences = wins(&kernel, winner);
+            if sentences.is_empty() {
+                html.add(&Html::element("p", "Nowhere in every round."));
+            } else {
+                html.add(&Html::list(&sentences));
+            }
+        }
+    }
+    if !bare.is_empty() {
+        html.add(&Html::element("h3", "Beside a bare AF_XDP forwarder, which looks at nothing"));
+        html.add(&bare_table(&bare));
+    }
+    html
+}
+
+/// Maglane's figures over a bare forwarder's on the same ports.
+fn bare_table(ratios: &[&LabRatio]) -> Html {
+    let mut metrics: Vec<&str> = Vec::new();
+    let mut subjects: Vec<&str> = Vec::new();
+    for ratio in ratios {
+        if !metrics.contains(&ratio.metric.as_str()) {
+            metrics.push(&ratio.metric);
+        }
+        if !subjects.contains(&ratio.subject.as_str()) {
+            subjects.push(&ratio.subject);
+        }
+    }
+    let cell = |metric: &str, subject: &str| {
+        let of = |ratio: &&&LabRatio| ratio.metric == metric && ratio.subject == subject;
+        ratios.iter().find(of).map_or(String::new(), |ratio| ratio.figure.show(1.0, 2))
+    };
+    let rows = metrics.iter().map(|metric| {
+        let cells = subjects.iter().map(|subject| cell(metric, subject));
+        std::iter::once((*metric).to_owned()).chain(cells).collect()
+    });
+    let mut header = vec!["Maglane / bare (least–greatest)"];
+    header.extend(&subjects);
+    Html::table(&header, &rows.collect::<Vec<_>>())
+}
+
+/// Rows of figures, columns of others: how many times better the better one is.
+fn matrix(ratios: &[&LabRatio], subject: &str) -> Html {
+    let mut metrics: Vec<&str> = Vec::new();
+    let mut others: Vec<(&str, Vec<u32>)> = Vec::new();
+    for ratio in ratios {
+        if !metrics.contains(&ratio.metric.as_str()) {
+            metrics.push(&ratio.metric);
+        }
+        match others.iter_mut().find(|(beside, _)| *beside == ratio.beside) {
+            Some((_, services)) if services.contains(&ratio.services) => {}
+            Some((_, services)) => services.push(ratio.services),
+            None => others.push((&ratio.beside, vec![ratio.services])),
+        }
+    }
+    let mut head = format!("<tr><th rowspan=\"2\">{}, beside</th>", Html::text(subject));
+    for (beside, services) in &others {
+        let columns = services.len();
+        head += &format!("<th colspan=\"{columns}\">{}</th>", Html::text(beside));
+    }
+    head += "</tr>\n<tr>";
+    let columns = others
+        .iter()
+        .flat_map(|(beside, all)| all.iter().map(move |services| (*beside, *services)));
+    let columns: Vec<(&str, u32)> = columns.collect();
+    for (_, services) in &columns {
+        head += &match services {
+            0 => "<th></th>".to_owned(),
+            1 => "<th>1 Service</th>".to_owned(),
+            services => format!("<th>{}</th>", grouped((*services).into())),
+        };
+    }
+    head += "</tr>\n";
+    let mut body = String::new();
+    for metric in metrics {
+        body += &format!("<tr><td>{}</td>", Html::text(metric));
+        for (beside, services) in &columns {
+            let of = |ratio: &&&LabRatio| {
+                ratio.metric == metric && ratio.beside == *beside && ratio.services == *services
+            };
+            body += &ratios.iter().find(of).map_or("<td></td>".to_owned(), |ratio| cell(ratio));
+        }
+        body += "</tr>\n";
+    }
+    Html::trusted(format!(
+        "<div class=\"scroll\"><table class=\"matrix\"><thead>{head}</thead><tbody>{body}</tbody>\
+         </table></div>\n<p class=\"note\">How many times better the better one is, median and \
+         spread over all rounds: <b class=\"ours\">Maglane</b>, <b class=\"theirs\">the kernel's \
+         path</b>, or <b class=\"even\">not the same one in every round</b>.</p>\n"
+    ))
+}
+
+fn cell(ratio: &LabRatio) -> String {
+    let (class, who) = match ratio.winner() {
+        Winner::Subject => ("ours", "Maglane "),
+        Winner::Beside => ("theirs", "kernel "),
+        Winner::Neither => ("even", "≈ "),
+    };
+    let advantage = ratio.advantage();
+    let [median, min, max] = [advantage.median, advantage.min, advantage.max].map(times);
+    format!("<td class=\"{class}\">{who}{median}<small>{min}–{max}</small></td>")
+}
