@@ -1,0 +1,7 @@
+//! What people type (`given`), and whether that can be (`checked`).
+
+mod checked;
+mod given;
+
+pub(crate) use checked::TrafficInfo;
+pub(crate) use given::{PktgenArgs, Protocol, TrafficArgs, ns, seconds};
