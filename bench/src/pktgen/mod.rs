@@ -13,6 +13,7 @@
 //! | `tuples`, `slot`, `schedule`, `sender` | which packet is next, and when: no I/O, no clock |
 //! | `stamp`, `packet`, `frame`, `answer` | bytes |
 //! | `meter` | what arrived |
+//! | `part` | what packets mean where they arrive |
 //! | `interface`, `take`, `end`, `station` | AF_XDP sockets, and the threads that serve them |
 //! | `session`, `shared` | one trial after the other |
 //! | `replay`, `bias`, `report` | captures; the generator by itself; results |
@@ -25,6 +26,7 @@ mod interface;
 mod meter;
 mod options;
 mod packet;
+mod part;
 mod progress;
 mod replay;
 mod report;

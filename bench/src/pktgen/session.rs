@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::end::{Answers, DeviceCounts, EndPlan, Part};
+use super::end::{DeviceCounts, EndPlan};
 use super::interface::Interface;
 use super::meter::{Meter, Metered};
+use super::part::{Answers, Part};
 use super::replay::{Capture, Replay};
 use super::sender::{Load, Sender, SenderReport, Traffic};
 use super::shared::Shared;

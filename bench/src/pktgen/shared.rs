@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::end::Part;
+use super::part::Part;
 use super::source::Source;
 
 const UNKNOWN: u64 = u64::MAX;

@@ -10,7 +10,8 @@ use clap::ValueEnum;
 use maglane_dataplane::xsk::{MAX_PORTS, PortQueue, Waker, wait};
 use serde::Serialize;
 
-use super::end::{DeviceCounts, End, EndPlan, Part};
+use super::end::{DeviceCounts, End, EndPlan};
+use super::part::Part;
 use super::shared::Shared;
 use crate::error::{BenchError, Result};
 use crate::rig::{pin, thread_cpu_ns};
