@@ -4,6 +4,11 @@ use crate::lab::{LabRatio, LabResult, Winner, times, wins};
 use crate::output::grouped;
 use crate::report::html::Html;
 
+/// Beside colours, for who does not see them.
+const MAGLANE: &str = "▲";
+const KERNEL: &str = "▼";
+const NEITHER: &str = "≈";
+
 /// Of all comparisons.
 pub(super) fn beside(results: &[&LabResult]) -> Html {
     let ratios: Vec<&LabRatio> = results.iter().flat_map(|result| &result.ratios).collect();
@@ -75,7 +80,9 @@ fn matrix(ratios: &[&LabRatio], subject: &str) -> Html {
     let mut head = format!("<tr><th rowspan=\"2\">{}, beside</th>", Html::text(subject));
     for (beside, services) in &others {
         let columns = services.len();
-        head += &format!("<th colspan=\"{columns}\">{}</th>", Html::text(beside));
+        let services =
+            if services.iter().any(|services| *services > 0) { ", Services:" } else { "" };
+        head += &format!("<th colspan=\"{columns}\">{}{services}</th>", Html::text(beside));
     }
     head += "</tr>\n<tr>";
     let columns = others
@@ -85,7 +92,6 @@ fn matrix(ratios: &[&LabRatio], subject: &str) -> Html {
     for (_, services) in &columns {
         head += &match services {
             0 => "<th></th>".to_owned(),
-            1 => "<th>1 Service</th>".to_owned(),
             services => format!("<th>{}</th>", grouped((*services).into())),
         };
     }
@@ -104,18 +110,20 @@ fn matrix(ratios: &[&LabRatio], subject: &str) -> Html {
     Html::trusted(format!(
         "<div class=\"scroll\"><table class=\"matrix\"><thead>{head}</thead><tbody>{body}</tbody>\
          </table></div>\n<p class=\"note\">How many times better the better one is, median and \
-         spread over all rounds: <b class=\"ours\">Maglane</b>, <b class=\"theirs\">the kernel's \
-         path</b>, or <b class=\"even\">not the same one in every round</b>.</p>\n"
+         spread over all rounds: <b class=\"ours\">{MAGLANE} Maglane</b>, \
+         <b class=\"theirs\">{KERNEL} the kernel's path</b>, or \
+         <b class=\"even\">{NEITHER} not the same one in every round</b>.</p>\n"
     ))
 }
 
 fn cell(ratio: &LabRatio) -> String {
     let (class, who) = match ratio.winner() {
-        Winner::Subject => ("ours", "Maglane "),
-        Winner::Beside => ("theirs", "kernel "),
-        Winner::Neither => ("even", "≈ "),
+        Winner::Subject => ("ours", MAGLANE),
+        Winner::Beside => ("theirs", KERNEL),
+        Winner::Neither => ("even", NEITHER),
     };
     let advantage = ratio.advantage();
     let [median, min, max] = [advantage.median, advantage.min, advantage.max].map(times);
-    format!("<td class=\"{class}\">{who}{median}<small>{min}–{max}</small></td>")
+    let min = min.trim_end_matches('×');
+    format!("<td class=\"{class}\">{who} {median}<small>{min}–{max}</small></td>")
 }
