@@ -105,6 +105,14 @@ impl From<Unheard> for Stop {
     }
 }
 
+/// A watch that the server has agreed to.
+struct Watch {
+    body: Body,
+    /// How long it may take.
+    limit: Duration,
+    deadline: tokio::time::Instant,
+}
+
 impl Follower {
     /// Runs until nobody wants its changes any more.
     pub(super) async fn run(mut self) {
@@ -117,21 +125,28 @@ impl Follower {
         loop {
             let ended = match &mut version {
                 None => self.list().await.map(|listed| version = Some(listed)),
-                Some(known) => {
-                    let begun = Instant::now();
-                    let over = self.watch(known).await;
-                    let lasted = begun.elapsed() > SHORT;
-                    if lasted {
-                        backoff.reset();
+                Some(known) => match self.begin_watch(known).await {
+                    Err(stop) => Err(stop),
+                    Ok(watch) => {
+                        // Not the wait for the answer: a server that is slow to refuse is none that
+                        // is well.
+                        let begun = Instant::now();
+                        let over = self.watch(watch, known).await;
+                        let lasted = begun.elapsed() > SHORT;
+                        if lasted {
+                            backoff.reset();
+                        }
+                        match over {
+                            Ok(Over::Relist) => version = None,
+                            // Whoever ends a watch at once would be asked without end.
+                            Ok(Over::Time) if !lasted => {
+                                tokio::time::sleep(backoff.wait(None)).await;
+                            }
+                            _ => {}
+                        }
+                        over.map(|_| ())
                     }
-                    match over {
-                        Ok(Over::Relist) => version = None,
-                        // Whoever ends a watch at once would be asked without end.
-                        Ok(Over::Time) if !lasted => tokio::time::sleep(backoff.wait(None)).await,
-                        _ => {}
-                    }
-                    over.map(|_| ())
-                }
+                },
             };
             match ended {
                 Ok(()) => {}
@@ -214,7 +229,7 @@ impl Follower {
 
     /// Reads what changes after `version`, which is kept up to date, until the watch's time is
     /// over.
-    async fn watch(&mut self, version: &mut String) -> Result<Over, Stop> {
+    async fn begin_watch(&mut self, version: &str) -> Result<Watch, Stop> {
         let seconds = rand::random_range(match self.health.http_version() {
             Some(Version::HTTP_2) => self.patience.watch_s.clone(),
             _ => self.patience.watch_without_ping_s.clone(),
@@ -230,8 +245,14 @@ impl Follower {
         let request = request.map_err(|error| Failure::Garbage(error.to_string()))?;
         let limit = Duration::from_secs(seconds.into()) + self.patience.grace;
         let deadline = tokio::time::Instant::now() + limit;
-        let mut body = self.ask(request).await?;
+        let body = self.ask(request).await?;
         self.health.alive();
+        Ok(Watch { body, limit, deadline })
+    }
+
+    /// Passes on what a watch says, until it is over.
+    async fn watch(&mut self, watch: Watch, version: &mut String) -> Result<Over, Stop> {
+        let Watch { mut body, limit, deadline } = watch;
         let mut buffer = BytesMut::new();
         loop {
             let frame = tokio::select! {
