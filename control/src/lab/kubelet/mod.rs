@@ -34,14 +34,13 @@ mod worker;
 
 pub(crate) use process::listening_ports;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::Api;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher::watcher};
@@ -54,7 +53,6 @@ use self::record::PodRecord;
 use self::sandbox::Places;
 use self::worker::{Seen, Worker};
 use super::addresses::POD_IPS_ANNOTATION;
-use super::node::NODE_NAME;
 use super::options::LabOptions;
 use super::state::State;
 use super::{Result, Site};
@@ -63,8 +61,6 @@ use crate::controllers::recorder::Recorder;
 
 /// How many networks are made or removed at once: more would only wait for the kernel's locks.
 const BUILDING: usize = 8;
-/// Until the API is asked again when it refuses.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// What all Pods' tasks share.
 struct Context {
@@ -73,10 +69,8 @@ struct Context {
     client: Client,
     events: Events,
     places: Places,
-    /// The node's name.
-    node: String,
-    /// Its labels.
-    labels: BTreeMap<String, String>,
+    /// The Node, as it is now.
+    node: watch::Receiver<Node>,
     /// Networks that are made or removed at once.
     building: Semaphore,
 }
@@ -112,20 +106,15 @@ pub(crate) async fn run(
     for record in &records {
         places.keep(record);
     }
-    let node = loop {
-        match node::register(client.clone(), &options).await {
-            Ok(node) => break node,
-            Err(error) => tracing::warn!("the Node cannot be registered, trying again: {error}"),
-        }
-        tokio::time::sleep(RETRY).await;
-    };
+    let node = node::register(&client, &options).await;
+    let (node, seen) = watch::channel(node);
+    tokio::spawn(node::follow(client.clone(), options.clone(), node));
     let (recorder, writing) = Recorder::new(client.clone(), "kubelet");
     tokio::spawn(writing);
     let context = Arc::new(Context {
         events: Events::new(&recorder),
-        labels: node.metadata.labels.unwrap_or_default(),
         building: Semaphore::new(BUILDING),
-        node: NODE_NAME.to_owned(),
+        node: seen,
         site,
         options,
         client,

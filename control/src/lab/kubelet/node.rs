@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
+use futures::StreamExt;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
@@ -11,14 +13,61 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, PostParams};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Error};
+use tokio::sync::watch;
 
 use crate::lab::node::NODE_NAME;
 use crate::lab::options::LabOptions;
 
-/// Makes the Node object, or brings it up to date.
-pub(super) async fn register(client: Client, options: &LabOptions) -> kube::Result<Node> {
-    let api: Api<Node> = Api::all(client);
+/// Until the API is asked again when it refuses.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Makes the Node object, or brings it up to date, however long it takes.
+pub(super) async fn register(client: &Client, options: &LabOptions) -> Node {
+    loop {
+        match try_register(client, options).await {
+            Ok(node) => return node,
+            Err(error) => tracing::warn!("the Node cannot be registered, trying again: {error}"),
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Tells what becomes of the Node, and makes it again when somebody has deleted it.
+pub(super) async fn follow(client: Client, options: LabOptions, seen: watch::Sender<Node>) {
+    let api: Api<Node> = Api::all(client.clone());
+    let own = watcher::Config::default().fields(&format!("metadata.name={NODE_NAME}"));
+    let mut events = std::pin::pin!(watcher(api, own).default_backoff());
+    let mut listed = false;
+    while let Some(event) = events.next().await {
+        let gone = match event {
+            Ok(Event::Init) => {
+                listed = false;
+                false
+            }
+            Ok(Event::InitApply(node) | Event::Apply(node)) => {
+                listed = true;
+                seen.send_replace(node);
+                false
+            }
+            Ok(Event::InitDone) => !listed,
+            Ok(Event::Delete(_)) => true,
+            Err(error) => {
+                tracing::warn!("the Node cannot be watched, trying again: {error}");
+                false
+            }
+        };
+        if gone {
+            tracing::warn!("the Node was deleted: registering it again");
+            seen.send_replace(register(&client, &options).await);
+        }
+    }
+}
+
+async fn try_register(client: &Client, options: &LabOptions) -> kube::Result<Node> {
+    let api: Api<Node> = Api::all(client.clone());
     let wanted = node(options, super::seconds(Timestamp::now()));
     let there = match api.create(&PostParams::default(), &wanted).await {
         Err(Error::Api(status)) if status.is_already_exists() => api.get(NODE_NAME).await?,

@@ -13,6 +13,7 @@ use super::schedule::Placement;
 use super::status::{Surroundings, status as build};
 use super::worker::Worker;
 use super::{Context, seconds};
+use crate::lab::node::NODE_NAME;
 
 /// How often one write is tried again when somebody else was faster.
 const TRIES: u32 = 10;
@@ -111,12 +112,12 @@ pub(super) async fn bind(context: &Context, pod: &Pod) -> kube::Result<Option<Ar
     let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
     let mut bound = pod.clone();
     if let Some(spec) = &mut bound.spec {
-        spec.node_name = Some(context.node.clone());
+        spec.node_name = Some(NODE_NAME.to_owned());
     }
     let name = metadata.name.as_deref().unwrap_or_default();
     match api.replace(name, &PostParams::default(), &bound).await {
         Ok(bound) => {
-            let message = format!("Successfully assigned {namespace}/{name} to {}", context.node);
+            let message = format!("Successfully assigned {namespace}/{name} to {NODE_NAME}");
             context.events.scheduled(pod, &message);
             Ok(Some(Arc::new(bound)))
         }
