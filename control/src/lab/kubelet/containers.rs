@@ -22,6 +22,8 @@ use crate::net::namespace;
 
 /// How long a container whose liveness probe fails gets to end.
 const GRACE_SECONDS: i64 = 30;
+/// When it is looked again for what a container's environment is made of.
+const CONFIG_RETRY: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
 /// What a Pod's task is told.
 pub(super) enum Input {
@@ -67,6 +69,11 @@ impl Worker {
                 (container.ready, container.started) = (false, false);
             }
         }
+        self.end_strays().await;
+    }
+
+    /// Ends what runs in the Pod's name and belongs to no container.
+    async fn end_strays(&self) {
         let keep: Vec<Process> =
             self.record.containers.iter().filter_map(ContainerRecord::process).collect();
         let logs = self.record.logs(&self.context.site);
@@ -76,22 +83,21 @@ impl Worker {
 
     /// Starts a container, or notes why it cannot be.
     pub(super) async fn start(&mut self, index: usize) {
-        let again = self.record.containers[index].ended().cloned();
-        if let Some(ended) = &again {
-            self.back_off[index].restarted(ended);
-            let container = &mut self.record.containers[index];
-            container.restarts = container.restarts.saturating_add(1);
-            container.last = again.clone();
-        }
-        let container = self.record.containers[index].clone();
-        let Some(specification) = specification(&self.pod, &container).cloned() else { return };
+        let container = &self.record.containers[index];
+        let Some(specification) = specification(&self.pod, container).cloned() else { return };
         let specification = Arc::new(specification);
-        let target = match target::of(&self.context, &self.pod, &self.record, specification.clone())
-            .await
-        {
+        let target = target::of(&self.context, &self.pod, &self.record, specification.clone());
+        let target = match target.await {
             Ok(target) => target,
-            Err(message) => return self.cannot_start(index, "CreateContainerConfigError", message),
+            Err(message) => return self.not_yet(index, message),
         };
+        let container = &mut self.record.containers[index];
+        if let Some(ended) = container.ended().cloned() {
+            self.back_off[index].restarted(&ended);
+            container.restarts = container.restarts.saturating_add(1);
+            container.last = Some(ended);
+        }
+        let container = container.clone();
         let log = self.record.log(&self.context.site, &container, container.restarts);
         let started = if container.has_command {
             let (target, log) = (target.clone(), log.clone());
@@ -109,7 +115,7 @@ impl Worker {
         self.forget_old_log(&container);
         match started {
             Ok(started) => self.has_started(index, started, target),
-            Err(message) => self.cannot_start(index, "RunContainerError", message),
+            Err(message) => self.cannot_start(index, message),
         }
     }
 
@@ -129,16 +135,26 @@ impl Worker {
         self.watch(index, process, child, target);
     }
 
-    fn cannot_start(&mut self, index: usize, reason: &str, message: String) {
+    /// What its environment is made of is not there: it has not run, and waits for that.
+    fn not_yet(&mut self, index: usize, message: String) {
+        let container = &mut self.record.containers[index];
+        let field = field(container);
+        let text = format!("Error: {message}");
+        self.context.events.container(&self.pod, &field, Severity::Warning, "Failed", &text);
+        if let RunState::Ended(ended) = &container.state {
+            container.last = Some(ended.clone());
+        }
+        container.state =
+            RunState::Waiting { reason: "CreateContainerConfigError".to_owned(), message };
+        self.back_off[index].not_before(jiff::Timestamp::now() + CONFIG_RETRY);
+    }
+
+    fn cannot_start(&mut self, index: usize, message: String) {
         let container = &mut self.record.containers[index];
         let text = format!("Error: {message}");
         let field = field(container);
         self.context.events.container(&self.pod, &field, Severity::Warning, "Failed", &text);
-        let mut ended = Ended::not_started(message, Self::now());
-        if reason != "RunContainerError" {
-            reason.clone_into(&mut ended.reason);
-        }
-        container.state = RunState::Ended(ended);
+        container.state = RunState::Ended(Ended::not_started(message, Self::now()));
         (container.started, container.ready) = (false, false);
     }
 
@@ -253,6 +269,10 @@ impl Worker {
                 });
                 (container.started, container.ready) = (false, false);
                 self.running[index] = None;
+                if code.is_none() {
+                    // Nobody's child: what it has left of its group is not known by its number.
+                    self.end_strays().await;
+                }
             }
             Input::Found { container: index, run, finding } => {
                 let container = &self.record.containers[index];
@@ -294,13 +314,23 @@ impl Worker {
                     &message,
                 );
                 if let Some(process) = container.process() {
-                    let grace = self.pod.spec.as_ref();
-                    let grace = grace.and_then(|spec| spec.termination_grace_period_seconds);
-                    end_later(process, grace.unwrap_or(GRACE_SECONDS));
+                    self.end_later(process);
                 }
             }
             (Purpose::Liveness, Some(true)) | (_, None) => {}
         }
+    }
+
+    /// Ends a process that does not go by itself in time. Its end is told by who watches it.
+    pub(super) fn end_later(&self, process: Process) {
+        let spec = self.pod.spec.as_ref();
+        let grace_seconds = spec.and_then(|spec| spec.termination_grace_period_seconds);
+        let grace_seconds = u64::try_from(grace_seconds.unwrap_or(GRACE_SECONDS)).unwrap_or(0);
+        process::signal(process, Signal::SIGTERM);
+        tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_secs(grace_seconds)).await;
+            process::signal(process, Signal::SIGKILL);
+        });
     }
 
     /// The output of the run before the last one is nobody's to ask for.
@@ -315,16 +345,6 @@ impl Worker {
 pub(super) fn field(container: &ContainerRecord) -> String {
     let list = if container.role == Role::Main { "containers" } else { "initContainers" };
     format!("spec.{list}{{{}}}", container.name)
-}
-
-/// Ends a process that does not go by itself in time. Its end is told by who watches it.
-fn end_later(process: Process, grace_seconds: i64) {
-    process::signal(process, Signal::SIGTERM);
-    let grace = std::time::Duration::from_secs(u64::try_from(grace_seconds).unwrap_or(0));
-    tokio::spawn(async move {
-        tokio::time::sleep(grace).await;
-        process::signal(process, Signal::SIGKILL);
-    });
 }
 
 /// The TCP ports that a container says it serves.

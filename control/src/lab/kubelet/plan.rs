@@ -38,6 +38,7 @@ pub(super) fn plan(pod: &Pod, record: &PodRecord, back_off: &[BackOff], now: Tim
     for (index, container) in record.containers.iter().enumerate() {
         let due = match (&container.state, container.ended()) {
             (RunState::Running { .. }, _) => Due::Never,
+            (RunState::Waiting { .. }, _) if back_off[index].is_early(now) => Due::Wait,
             (_, None) => Due::Now,
             (_, Some(ended)) if policy.restarts(container.role, ended) => {
                 back_off[index].due(ended, now)
@@ -49,6 +50,10 @@ pub(super) fn plan(pod: &Pod, record: &PodRecord, back_off: &[BackOff], now: Tim
             Due::At(at, length) => {
                 plan.hold.push((index, length));
                 plan.wake = Some(plan.wake.map_or(at, |wake| wake.min(at)));
+            }
+            Due::Wait => {
+                let at = back_off[index].not_before;
+                plan.wake = plan.wake.into_iter().chain(at).min();
             }
             Due::Never => {}
         }
@@ -121,15 +126,28 @@ impl Policy {
 pub(super) struct BackOff {
     /// Zero: the first time it is started again at once.
     length: SignedDuration,
+    /// Something that it needs is not there.
+    not_before: Option<Timestamp>,
 }
 
 enum Due {
     Now,
     At(Timestamp, SignedDuration),
+    /// What it needs is not there.
+    Wait,
     Never,
 }
 
 impl BackOff {
+    /// What the container needs is not there: it is looked for again then.
+    pub(super) fn not_before(&mut self, at: Timestamp) {
+        self.not_before = Some(at);
+    }
+
+    fn is_early(&self, now: Timestamp) -> bool {
+        self.not_before.is_some_and(|at| now < at)
+    }
+
     /// The container is being started again.
     pub(super) fn restarted(&mut self, ended: &Ended) {
         let lasted = ended.finished_at.duration_since(ended.started_at);
@@ -216,6 +234,17 @@ mod tests {
             pod("{restartPolicy: Never, initContainers: [{name: i}], containers: [{name: a}]}");
         record.containers[0].state = ended(3);
         assert!(plan(&pod, &record, &[BackOff::default(); 2], at(9)).over);
+    }
+
+    #[test]
+    fn what_lacks_something_is_looked_at_again() {
+        let (pod, mut record) = pod("{restartPolicy: Never, containers: [{name: a}]}");
+        record.containers[0].state = RunState::waiting("CreateContainerConfigError");
+        let mut back_off = [BackOff::default()];
+        back_off[0].not_before(at(5));
+        let early = plan(&pod, &record, &back_off, at(4));
+        assert_eq!(early, Plan { wake: Some(at(5)), ..Plan::default() });
+        assert_eq!(plan(&pod, &record, &back_off, at(5)).start, [0]);
     }
 
     #[test]

@@ -44,11 +44,11 @@ pub(super) async fn terminate(mut worker: Worker, pod: Seen) {
     if was_ready && exists && any_process(&worker) {
         drain(&worker.context, &worker.pod).await;
     }
+    let mut deadline = begun + grace;
     if exists {
-        let hooks = hooks::before_stop(&worker);
-        let _ = timeout(grace.saturating_sub(begun.elapsed()), hooks).await;
+        deadline = before_stop(&worker, deadline).await;
     }
-    end_processes(&mut worker, begun + grace).await;
+    end_processes(&mut worker, deadline).await;
     end_rest(&mut worker);
     if exists {
         tell::status(&mut worker).await;
@@ -104,6 +104,30 @@ async fn drain(context: &Context, pod: &Pod) {
     let _ = timeout(DRAIN, told).await;
 }
 
+/// Runs the hooks, until the grace period is over. It may be cut short: its end is returned.
+async fn before_stop(worker: &Worker, mut deadline: Instant) -> Instant {
+    let mut seen = worker.seen.clone();
+    let mut hooks = std::pin::pin!(hooks::before_stop(worker));
+    loop {
+        tokio::select! {
+            () = &mut hooks => return deadline,
+            () = sleep_until(deadline) => return deadline,
+            changed = seen.changed() => {
+                if changed.is_err() {
+                    return deadline;
+                }
+                let pod = seen.borrow_and_update().clone();
+                deadline = deadline.min(deadline_of(worker, pod));
+            }
+        }
+    }
+}
+
+/// When the grace period is over that a newer version of the Pod gives from now on.
+fn deadline_of(worker: &Worker, seen: Seen) -> Instant {
+    Instant::now() + grace(seen.as_deref().unwrap_or(&worker.pod), seen.is_some())
+}
+
 /// SIGTERM, and SIGKILL to what is left at the end of the grace period, which may be cut short.
 async fn end_processes(worker: &mut Worker, mut deadline: Instant) {
     signal_all(worker, Signal::SIGTERM);
@@ -115,8 +139,7 @@ async fn end_processes(worker: &mut Worker, mut deadline: Instant) {
                     return;
                 }
                 let seen = worker.seen.borrow_and_update().clone();
-                let shorter = Instant::now() + grace(seen.as_deref().unwrap_or(&worker.pod), seen.is_some());
-                deadline = deadline.min(shorter);
+                deadline = deadline.min(deadline_of(worker, seen));
             }
             () = sleep_until(deadline) => {}
         }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Namespace, Node, Pod};
-use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams};
+use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Event, Namespace, Node, Pod};
+use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -334,6 +334,61 @@ async fn processes_outlive_the_agent() {
     namespace::delete(&foreign).unwrap();
     lab.delete("default", "web").await;
     assert!(!stays.runs());
+}
+
+#[tokio::test]
+async fn what_an_environment_is_made_of_is_waited_for() {
+    let Some(lab) = Lab::new().await else { return };
+    let spec = "spec: {restartPolicy: Never, containers: [{name: c, image: x,
+        command: [sh, -c, 'test $COLOUR = blue'], env: [{name: COLOUR,
+        valueFrom: {configMapKeyRef: {name: later, key: colour}}}]}]}";
+    lab.create("default", "web", spec).await;
+    let waiting = |pod: &Pod| container(pod).state.and_then(|state| state.waiting);
+    let lacks = |pod: &Pod| {
+        waiting(pod).and_then(|of| of.reason).as_deref() == Some("CreateContainerConfigError")
+    };
+    lab.until_pod("web", "lacks", lacks).await;
+    let maps: Api<ConfigMap> = Api::namespaced(lab.client.clone(), "default");
+    let map = serde_yaml_ng::from_str("{metadata: {name: later}, data: {colour: blue}}").unwrap();
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    let over = |pod: &Pod| {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        phase == Some("Succeeded")
+    };
+    let pod = lab.until_pod("web", "over", over).await;
+    assert_eq!(container(&pod).restart_count, 0);
+}
+
+#[tokio::test]
+async fn a_grace_period_that_is_cut_short_cuts_hooks_short() {
+    let Some(lab) = Lab::new().await else { return };
+    let spec = "spec: {terminationGracePeriodSeconds: 100, containers: [{name: c, image: x,
+        command: [sleep, '300'], lifecycle: {preStop: {sleep: {seconds: 90}}}}]}";
+    lab.create("default", "web", spec).await;
+    lab.until_pod("web", "ready", is_ready).await;
+    let pods = lab.pods("default");
+    pods.delete("web", &DeleteParams::default()).await.unwrap();
+    lab.event("web", "Killing").await;
+    pods.delete("web", &DeleteParams::default().grace_period(1)).await.unwrap();
+    lab.until("gone", async |_| pods.get_opt("web").await.unwrap().is_none().then_some(())).await;
+}
+
+#[tokio::test]
+async fn the_node_is_made_again_and_can_be_cordoned() {
+    let Some(lab) = Lab::new().await else { return };
+    let nodes: Api<Node> = Api::all(lab.client.clone());
+    nodes.delete(node::NODE_NAME, &DeleteParams::default()).await.unwrap();
+    lab.until("there again", async |_| nodes.get_opt(node::NODE_NAME).await.unwrap()).await;
+    let cordon = |yes: bool| serde_json::json!({"spec": {"unschedulable": yes}});
+    let parameters = PatchParams::default();
+    let set = Patch::Merge(cordon(true));
+    nodes.patch(node::NODE_NAME, &parameters, &set).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    lab.create("default", "web", SLEEP).await;
+    let event = lab.event("web", "FailedScheduling").await;
+    assert!(event.message.unwrap().contains("1 node(s) were unschedulable"));
+    nodes.patch(node::NODE_NAME, &parameters, &Patch::Merge(cordon(false))).await.unwrap();
+    lab.until_pod("web", "ready", is_ready).await;
 }
 
 #[tokio::test]

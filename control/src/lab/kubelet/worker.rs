@@ -7,15 +7,15 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio::sync::{mpsc, watch};
 
 use super::containers::{Input, Running};
 use super::plan::{BackOff, Plan, plan};
-use super::record::{PodRecord, RunState, Sandbox};
+use super::record::{ContainerRecord, PodRecord, RunState, Sandbox};
 use super::sandbox::NoPlace;
 use super::schedule::Placement;
-use super::{Context, process, schedule, seconds, tell, termination};
+use super::{Context, schedule, seconds, tell, termination};
 use crate::controllers::recorder::Severity;
 
 /// Things that may wait for the Pod.
@@ -34,6 +34,8 @@ pub(super) type Seen = Option<Arc<Pod>>;
 pub(super) struct Worker {
     pub(super) context: Arc<Context>,
     pub(super) seen: watch::Receiver<Seen>,
+    /// The Node as it is.
+    node: watch::Receiver<Node>,
     /// The newest version that is known.
     pub(super) pod: Arc<Pod>,
     pub(super) record: PodRecord,
@@ -46,6 +48,8 @@ pub(super) struct Worker {
     sandbox_retry: Option<Timestamp>,
     sandbox_patience: SignedDuration,
     scheduling_told: String,
+    /// What still ran when all was over was told to end.
+    over: bool,
 }
 
 impl Worker {
@@ -58,9 +62,11 @@ impl Worker {
     ) -> Self {
         let (sender, inputs) = mpsc::channel(WAITING);
         let count = record.containers.len();
+        let node = context.node.clone();
         Self {
             context,
             seen,
+            node,
             pod,
             record,
             back_off: vec![BackOff::default(); count],
@@ -71,6 +77,7 @@ impl Worker {
             sandbox_retry: None,
             sandbox_patience: RETRY,
             scheduling_told: String::new(),
+            over: false,
         }
     }
 
@@ -96,8 +103,10 @@ impl Worker {
                     None => std::future::pending().await,
                 }
             };
+            let placed = self.pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
             tokio::select! {
                 changed = self.seen.changed() => if changed.is_err() { return },
+                Ok(()) = self.node.changed(), if !placed => {}
                 Some(input) = self.inputs.recv() => self.take(input).await,
                 () = woken => {}
             }
@@ -112,7 +121,7 @@ impl Worker {
 
     /// Gives the Pod to this node, if it is nobody's.
     async fn placement(&mut self) -> Placement {
-        let mut placement = schedule::place(&self.pod, &self.context.node, &self.context.labels);
+        let mut placement = schedule::place(&self.pod, &self.node.borrow_and_update());
         if placement == Placement::Fits {
             match tell::bind(&self.context, &self.pod).await {
                 Ok(Some(pod)) => {
@@ -170,12 +179,10 @@ impl Worker {
         for (index, length) in &decided.hold {
             self.hold(*index, *length);
         }
-        if decided.over {
-            for container in &self.record.containers {
-                if let Some(process) = container.process() {
-                    process::signal(process, nix::sys::signal::Signal::SIGTERM);
-                }
-            }
+        if decided.over && !self.over {
+            self.over = true;
+            let left = self.record.containers.iter().filter_map(ContainerRecord::process);
+            left.for_each(|process| self.end_later(process));
         }
     }
 
@@ -210,7 +217,14 @@ impl Worker {
                 Ok(()) => return Ok(()),
                 Err(problem) => problem,
             },
-            Err(NoPlace::NotYet) => return Err(Timestamp::now() + NAMESAKE),
+            Err(NoPlace::NotYet) => {
+                let problem = "the Pod that had its name before is still ending";
+                if self.sandbox_problem.as_deref() != Some(problem) {
+                    self.context.events.warning(&self.pod, "FailedCreatePodSandBox", problem);
+                    self.sandbox_problem = Some(problem.to_owned());
+                }
+                return Err(Timestamp::now() + NAMESAKE);
+            }
             Err(NoPlace::Problem(problem)) => problem,
         };
         let message = format!("Failed to create pod sandbox: {problem}");
