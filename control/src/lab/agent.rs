@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -47,6 +48,8 @@ pub(super) fn start_and_wait(
 /// here, on the machine's own loopback, and passed on as systemd does it (sd_listen_fds(3)).
 fn start(site: &Site, state: &State, interrupt: &Interrupt) -> Result<Child> {
     let options = &state.options;
+    // Of one that has ended, it says why.
+    let _ = fs::rename(site.agent_log(), site.agent_log().with_extension("log.1"));
     let log = File::create(site.agent_log())
         .and_then(|file| Ok((file.try_clone()?, file)))
         .map_err(LabError::io("create", site.agent_log()))?;
@@ -108,6 +111,11 @@ fn wait_until_serves(
             _ => interrupt.sleep(POLL)?,
         }
     }
+}
+
+/// Whether somebody listens where the agent is asked. One that ends does not any more.
+pub(super) fn listens(site: &Site) -> bool {
+    UnixStream::connect(site.agent_socket()).is_ok()
 }
 
 /// Has the agent take in what it has been told and how its interfaces are; returns once that is in

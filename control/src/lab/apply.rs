@@ -23,6 +23,8 @@ const TRIES: u32 = 5;
 const LOOK: Duration = Duration::from_millis(20);
 /// What is long, and worth a line.
 const LONG: Duration = Duration::from_secs(3);
+/// How long an agent may take to be gone that has stopped listening.
+const LEAVING: Duration = Duration::from_secs(10);
 
 /// Creates and changes objects. An agent that has ended is started again.
 pub(crate) fn apply(
@@ -74,8 +76,13 @@ pub(crate) fn delete(
 fn ensure_agent(site: &Site, interrupt: &Interrupt, report: &mut Report) -> Result<()> {
     let _lock = LabLock::take(site)?;
     let mut state = State::load(site)?;
-    if state.agent.is_some_and(Process::runs) {
-        return Ok(());
+    let begun = Instant::now();
+    while state.agent.is_some_and(Process::runs) {
+        // One that is on its way out is waited for; one that is stuck says so itself.
+        if agent::listens(site) || begun.elapsed() > LEAVING {
+            return Ok(());
+        }
+        interrupt.sleep(Duration::from_millis(20))?;
     }
     report.step("starting the agent again");
     agent::start_and_wait(site, &mut state, interrupt).map(drop)
