@@ -39,6 +39,8 @@ pub(crate) enum LabCommand {
     /// Show the node, the Pods and the Services.
     Ls(LsArgs),
     /// Create or change objects, and wait until that is in force.
+    ///
+    /// Lists are replaced whole; `kubectl apply` merges those whose items have names.
     Apply(FileArgs),
     /// Delete objects, and wait until they are gone.
     Delete(FileArgs),

@@ -1,5 +1,6 @@
 //! What an object is to become when it is applied: three versions in, one out, as `kubectl apply`
-//! does it on the client's side.
+//! does it on the client's side for kinds that it does not know: a list is given whole, and what
+//! others have put into it is lost.
 
 use serde_json::{Map, Value, json};
 
