@@ -23,7 +23,7 @@ use std::time::Instant;
 use world::{Case, PACKETS, World, WorldConfig};
 
 const FLOWS: [u32; 4] = [1, 1_024, 65_536, 1_000_000];
-const SERVICES: [u32; 2] = [10, 10_000];
+const SERVICES: [u32; 3] = [10, 10_000, 100_000];
 const ROUNDS: usize = 101;
 
 fn main() {

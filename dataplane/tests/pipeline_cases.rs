@@ -3,6 +3,8 @@
 
 #[path = "pipeline_cases/answers.rs"]
 mod answers;
+#[path = "pipeline_cases/batch.rs"]
+mod batch;
 #[path = "pipeline_cases/flows.rs"]
 mod flows;
 #[path = "pipeline_cases/hand_over.rs"]

@@ -5,9 +5,10 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use arrayvec::ArrayVec;
 use maglane_dataplane::flow::Hit;
 use maglane_dataplane::pipeline::BATCH;
-use maglane_dataplane::service::{Frontend, Lookup};
+use maglane_dataplane::service::{Frontend, Lookup, Service};
 use maglane_dataplane::wire::{
     HashKeys, Headers, WayOut, decrement_time_to_live, parse_transport, read_message, translate,
     write_message,
@@ -112,6 +113,9 @@ impl Walk {
                 for (hash, hit) in self.hashes.iter().zip(&mut self.hits) {
                     *hit = world.pipeline.flows().prefetch_entry(*hash);
                 }
+                if depth == Depth::Pick {
+                    self.pick(world);
+                }
                 for (at, frame) in batch.iter_mut().enumerate() {
                     self.finish(world, &mut frame[..length], at, depth);
                 }
@@ -136,15 +140,36 @@ impl Walk {
         }
     }
 
+    /// Picks backends in the steps that the pipeline takes for all new flows of a batch together.
+    fn pick(&self, world: &World) {
+        let services = &world.snapshot.services;
+        let staged = || self.headers.iter().zip(&self.hits);
+        let missed = || staged().filter(|(_, hit)| hit.is_none()).map(|(headers, _)| headers.tuple);
+        for tuple in missed() {
+            services.prefetch(&Frontend::of(&tuple));
+        }
+        let mut found = ArrayVec::<(&Service, u64), BATCH>::new();
+        for tuple in missed() {
+            if let Lookup::Service(service) = services.lookup(&Frontend::of(&tuple)) {
+                service.prefetch();
+                found.push((service, HashKeys::PUBLIC.tuple(&tuple)));
+            }
+        }
+        for (service, hash) in &found {
+            service.prefetch_slot(*hash);
+        }
+        for (service, hash) in &found {
+            service.prefetch_backend(*hash);
+        }
+        for (service, hash) in &found {
+            black_box(service.pick(*hash));
+        }
+    }
+
     fn finish(&self, world: &World, frame: &mut [u8], at: usize, depth: Depth) {
         let (headers, flows) = (&self.headers[at], world.pipeline.flows());
         let hit = self.hits[at].and_then(|hit| flows.confirm(hit, &headers.tuple, world.now_ms));
-        let Some(hit) = black_box(hit) else {
-            if depth >= Depth::Pick {
-                pick(world, headers);
-            }
-            return;
-        };
+        let Some(hit) = black_box(hit) else { return };
         if depth < Depth::Route {
             return;
         }
@@ -155,13 +180,5 @@ impl Walk {
             decrement_time_to_live(frame, headers.network_offset);
             write_message(frame, WayOut::Pod { interface: 7, mac: [2; 6] });
         }
-    }
-}
-
-fn pick(world: &World, headers: &Headers) {
-    let tuple = &headers.tuple;
-    let frontend = Frontend { endpoint: tuple.destination, protocol: tuple.protocol };
-    if let Lookup::Service(service) = world.snapshot.services.lookup(&frontend) {
-        black_box(service.pick(HashKeys::PUBLIC.tuple(tuple)));
     }
 }

@@ -1,6 +1,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use prefetch_index::prefetch_index;
+
 use crate::wire::Endpoint;
 use crate::wire::HashKeys;
 
@@ -46,8 +48,18 @@ impl Maglev {
     /// there is none. The upper bits of the hash decide.
     #[inline]
     pub fn pick(&self, hash: u64) -> Option<usize> {
-        let slot = (u128::from(hash) * self.slots.len() as u128) >> 64;
-        self.slots.get(slot as usize).map(|&backend| usize::from(backend))
+        self.slots.get(self.slot(hash)).map(|&backend| usize::from(backend))
+    }
+
+    /// Asks the processor for what [`Self::pick`] will read.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        prefetch_index(&self.slots, self.slot(hash));
+    }
+
+    #[inline]
+    fn slot(&self, hash: u64) -> usize {
+        ((u128::from(hash) * self.slots.len() as u128) >> 64) as usize
     }
 
     /// How many slots there are, of two bytes each.

@@ -132,9 +132,8 @@ impl Pipeline {
     /// Whether the flow's backend may go on serving the client of this packet; `None` if the
     /// Service has no backend at all.
     fn is_served(&self, hit: Hit, headers: &Headers, snapshot: &Snapshot) -> Option<bool> {
-        let Tuple { destination: endpoint, protocol, .. } = headers.tuple;
         let backend = self.flows.translation(hit.id, Direction::Forward).destination;
-        match snapshot.services.lookup(&Frontend { endpoint, protocol }) {
+        match snapshot.services.lookup(&Frontend::of(&headers.tuple)) {
             Lookup::Service(service) if service.backends().is_empty() => None,
             Lookup::Service(service) => Some(service.serves(&backend)),
             Lookup::UnknownPort | Lookup::NotAService => Some(false),

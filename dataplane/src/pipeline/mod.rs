@@ -3,7 +3,8 @@
 //!
 //! Stages of a packet, the fastest and most frequent first:
 //!
-//! 1. prefetch packets, parse, hash, prefetch flows (the whole batch, before the first lookup)
+//! 1. prefetch packets, parse, hash, prefetch flows, pick backends for packets that have none
+//!    (the whole batch, before the first lookup; `look_ahead`)
 //! 2. flow lookup → translate → out (`established`)
 //! 3. Service lookup → Maglev pick → new flow → translate → out (`open`)
 //! 4. answers: TCP reset, ICMP error, echo reply (`answer`)
@@ -15,6 +16,7 @@ mod answer;
 mod counters;
 mod established;
 mod icmp;
+mod look_ahead;
 mod open;
 mod packet;
 mod route;
@@ -34,6 +36,7 @@ use crate::wire::{
     Endpoint, Headers, Parsed, WayIn, finish_checksum, parse, parse_transport, read_message,
 };
 use answer::AnswerLimit;
+use open::Pick;
 
 /// Places of the flow table that each batch looks at for expired flows.
 const EXPIRY_BUDGET_ENTRIES: usize = 1024;
@@ -79,10 +82,18 @@ struct Context<'a> {
 struct Staged {
     headers: Headers,
     hash: u64,
-    /// The flow whose place in memory was asked for.
-    likely: Option<Hit>,
+    likely: Likely,
     origin: Origin,
     next: Next,
+}
+
+/// What the flow table's index says of a packet, after the second stage.
+#[derive(Clone, Copy)]
+enum Likely {
+    /// The flow whose place in memory was asked for.
+    Flow(Hit),
+    /// There is none. This is who is to answer a new one.
+    NoFlow(Pick),
 }
 
 /// What is to be done with a packet after its first stage.
@@ -100,7 +111,7 @@ impl Staged {
     const EMPTY: Self = Self {
         headers: Headers::UNREAD,
         hash: 0,
-        likely: None,
+        likely: Likely::NoFlow(Pick::NotAService),
         origin: Origin::Port(0),
         next: Next::Decided(Verdict::Drop(DropReason::NotIp)),
     };
@@ -136,14 +147,7 @@ impl Pipeline {
         for (packet, staged) in packets.iter_mut().zip(&mut stages) {
             self.stage(packet, staged);
         }
-        for staged in stages.iter_mut().take(packets.len()) {
-            if let Next::Transport = staged.next {
-                staged.likely = self.flows.prefetch_entry(staged.hash);
-                if staged.headers.tcp_flags.is_opening() {
-                    self.prefetch_opening(&staged.headers.tuple, snapshot);
-                }
-            }
-        }
+        self.look_ahead(stages.get_mut(..packets.len()).unwrap_or_default(), snapshot);
         for (packet, staged) in packets.iter_mut().zip(&stages) {
             let context = Context { origin: staged.origin, snapshot, now_ms };
             let verdict = match staged.next {
@@ -217,7 +221,10 @@ impl Pipeline {
         context: &Context<'_>,
     ) -> Verdict {
         let Self { flows, fingerprints, counters, .. } = self;
-        let confirmed = likely.and_then(|hit| flows.confirm(hit, &headers.tuple, context.now_ms));
+        let confirmed = match likely {
+            Likely::Flow(hit) => flows.confirm(*hit, &headers.tuple, context.now_ms),
+            Likely::NoFlow(_) => None,
+        };
         let hit = confirmed.or_else(|| {
             flows.lookup(&headers.tuple, *hash, context.now_ms, |removed| {
                 forget(fingerprints, counters, removed);
@@ -228,7 +235,11 @@ impl Pipeline {
         {
             return self.established(packet, headers, hit, context);
         }
-        self.open(packet, headers, context)
+        let pick = match likely {
+            Likely::NoFlow(pick) => *pick,
+            Likely::Flow(_) => Pick::of(&headers.tuple, context.snapshot),
+        };
+        self.open(packet, headers, pick, context)
     }
 
     /// What is neither TCP nor UDP, or has no ports.

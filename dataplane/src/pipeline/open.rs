@@ -4,7 +4,7 @@ use crate::service::{Frontend, Lookup, NextHop, Snapshot};
 use crate::wire::{Endpoint, HashKeys, Headers, Protocol, Tuple, WayIn};
 
 /// Who is to answer a new flow.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Pick {
     /// This backend.
     Backend(Endpoint),
@@ -14,44 +14,38 @@ pub(super) enum Pick {
     NotAService,
 }
 
-/// Chooses the backend of a flow whose first packet has this tuple: by a hash that is the same on
-/// every node and after every restart.
-pub(super) fn pick(tuple: &Tuple, snapshot: &Snapshot) -> Pick {
-    let frontend = Frontend { endpoint: tuple.destination, protocol: tuple.protocol };
-    match snapshot.services.lookup(&frontend) {
-        Lookup::NotAService => Pick::NotAService,
-        Lookup::UnknownPort => Pick::Nobody,
-        Lookup::Service(service) => {
-            let backend = service.pick(HashKeys::PUBLIC.tuple(tuple));
-            backend.map_or(Pick::Nobody, Pick::Backend)
+impl Pick {
+    /// Chooses the backend of a flow whose first packet has this tuple: by a hash that is the same
+    /// on every node and after every restart.
+    pub(super) fn of(tuple: &Tuple, snapshot: &Snapshot) -> Self {
+        let found = snapshot.services.lookup(&Frontend::of(tuple));
+        Self::from_lookup(&found, HashKeys::PUBLIC.tuple(tuple))
+    }
+
+    /// As [`Self::of`], by what was looked up and the tuple's hash.
+    #[inline]
+    pub(super) fn from_lookup(found: &Lookup<'_>, public_hash: u64) -> Self {
+        match found {
+            Lookup::NotAService => Self::NotAService,
+            Lookup::UnknownPort => Self::Nobody,
+            Lookup::Service(service) => {
+                service.pick(public_hash).map_or(Self::Nobody, Self::Backend)
+            }
         }
     }
 }
 
 impl Pipeline {
-    /// Has the processor fetch what a new flow will need. The Service, its table, the backend and
-    /// the reply's buckets are each known only when the one before is there: the packets of a batch
-    /// wait for theirs together, not one after the other.
-    pub(super) fn prefetch_opening(&self, tuple: &Tuple, snapshot: &Snapshot) {
-        if let Pick::Backend(backend) = pick(tuple, snapshot) {
-            // As it will be unless the client is masqueraded, which is rare.
-            let reply = Tuple { destination: backend, ..*tuple }.reversed();
-            let reply_hash = self.flows.keys().tuple(&reply);
-            self.flows.prefetch_bucket(reply_hash);
-            self.fingerprints.prefetch(reply_hash);
-        }
-    }
-
     /// A packet of no known flow: the first of a new one, if it is for a Service.
     #[cold]
     pub(super) fn open(
         &mut self,
         packet: &mut Packet<'_>,
         headers: &Headers,
+        pick: Pick,
         context: &Context<'_>,
     ) -> Verdict {
         let tuple = &headers.tuple;
-        let pick = pick(tuple, context.snapshot);
         let client = if pick == Pick::NotAService { &tuple.destination } else { &tuple.source };
         if let Some(owner) = self.other_owner(packet, client) {
             return Verdict::HandOver(owner);

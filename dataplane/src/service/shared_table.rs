@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashTable;
+use prefetch_index::prefetch_index;
 
 /// Shards of a table: enough that one of 10,000 entries holds some 40, few enough that a copy of
 /// all pointers costs next to nothing. A power of two.
@@ -24,6 +25,15 @@ impl<T: Clone> SharedTable<T> {
     #[inline]
     pub(super) fn find(&self, hash: u64, equals: impl FnMut(&T) -> bool) -> Option<&T> {
         self.shards[shard_of(hash)].find(hash, equals)
+    }
+
+    /// Asks the processor for what [`Self::find`] will compare: nearly always one entry.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u64) {
+        self.shards[shard_of(hash)].find(hash, |likely| {
+            prefetch_index(std::slice::from_ref(likely), 0);
+            false
+        });
     }
 
     /// Puts an entry in, in place of the one that `equals` accepts. `hasher` gives the hash of any

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
+use prefetch_index::prefetch_index;
+
 use super::shared_table::SharedTable;
 use crate::maglev::{Maglev, table_size};
-use crate::wire::{Address, Endpoint, HashKeys, Protocol};
+use crate::wire::{Address, Endpoint, HashKeys, Protocol, Tuple};
 
 /// What a client sends to: a Service's address, port and protocol.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -11,6 +13,14 @@ pub struct Frontend {
     pub endpoint: Endpoint,
     /// TCP and UDP on the same port are two frontends.
     pub protocol: Protocol,
+}
+
+impl Frontend {
+    /// Where a packet with this tuple is addressed to.
+    #[inline]
+    pub const fn of(tuple: &Tuple) -> Self {
+        Self { endpoint: tuple.destination, protocol: tuple.protocol }
+    }
 }
 
 /// One endpoint that may be picked for new flows.
@@ -62,6 +72,26 @@ impl Service {
             + size_of_val(&*self.backends)
             + size_of_val(&*self.draining)
             + self.maglev.slots() * size_of::<u16>()
+    }
+
+    /// Asks the processor for what [`Self::prefetch_slot`] will read.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch_index(std::slice::from_ref(self), 0);
+    }
+
+    /// Asks the processor for what [`Self::prefetch_backend`] will read.
+    #[inline]
+    pub fn prefetch_slot(&self, hash: u64) {
+        self.maglev.prefetch(hash);
+    }
+
+    /// Asks the processor for what [`Self::pick`] will read.
+    #[inline]
+    pub fn prefetch_backend(&self, hash: u64) {
+        if let Some(index) = self.maglev.pick(hash) {
+            prefetch_index(&self.backends, index);
+        }
     }
 
     /// The backend of a new flow with this hash; `None` when there is none to pick.
@@ -130,6 +160,12 @@ impl ServiceTable {
     /// Makes `address` no virtual IP any more.
     pub fn remove_address(&mut self, address: &Address) {
         self.addresses.remove(address_hash(address), |known| known == address);
+    }
+
+    /// Asks the processor for what [`Self::lookup`] will read.
+    #[inline]
+    pub fn prefetch(&self, frontend: &Frontend) {
+        self.frontends.prefetch(frontend_hash(frontend));
     }
 
     /// What stands behind a destination.

@@ -158,6 +158,34 @@ impl Node {
         self.describe(*verdict, packet.bytes())
     }
 
+    /// What becomes of packets that come together.
+    pub(crate) fn give_batch(&mut self, packets: &[&str]) -> Vec<String> {
+        let mut frames: Vec<_> = packets
+            .iter()
+            .map(|packet| {
+                let (way_in, packet) = packet.split_once(": ").expect("WAY IN: PACKET");
+                let (ingress, mut frame) = arrive(way_in, text::build(packet));
+                let length = frame.len();
+                frame.resize(BUFFER_BYTES, 0xee);
+                (ingress, frame, length)
+            })
+            .collect();
+        let mut packets: Vec<_> = frames
+            .iter_mut()
+            .map(|(ingress, buffer, length)| Packet {
+                buffer,
+                length: *length,
+                ingress: *ingress,
+                handed_over: false,
+            })
+            .collect();
+        let mut verdicts = ArrayVec::new();
+        self.pipeline.process(&mut packets, &self.snapshot, self.now_ms, &mut verdicts);
+        self.assert_fingerprints();
+        let outcomes = verdicts.iter().zip(&packets);
+        outcomes.map(|(verdict, packet)| self.describe(*verdict, packet.bytes())).collect()
+    }
+
     fn describe(&self, verdict: Verdict, frame: &[u8]) -> String {
         let (what, via) = match verdict {
             Verdict::Forward(via) => ("forward", via),
