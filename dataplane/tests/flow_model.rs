@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use maglane_dataplane::flow::{
-    Direction, FlowConfig, FlowId, FlowTable, Hit, NewFlow, Refused, RemovalReason, Removed, State,
-    Timeouts,
+    Direction, Entered, FlowConfig, FlowId, FlowTable, Hit, NewFlow, Refused, RemovalReason,
+    Removed, State, Timeouts,
 };
 use maglane_dataplane::wire::{Address, Endpoint, HashKeys, Protocol, Tuple};
 use proptest::prelude::*;
@@ -161,7 +161,8 @@ impl Model {
             |known: &Known| tuples(&known.new).iter().any(|tuple| tuples(&new).contains(tuple));
         let established = self.known.values().filter(|known| class(known.state) == 3).count();
         match result {
-            Ok(id) => {
+            Ok(Entered { id, reply_hash }) => {
+                assert_eq!(reply_hash, HashKeys::PUBLIC.tuple(&new.reply_tuple()));
                 assert!(!self.known.values().any(clashes), "entered a duplicate");
                 let state = self.table.get(id).state;
                 let known = Known {

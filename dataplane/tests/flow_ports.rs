@@ -28,10 +28,10 @@ fn connect(
     workers: u32,
 ) -> Option<Endpoint> {
     let worker = table.keys().worker_of(&client, workers);
-    let translated =
-        table.allocate_translated(client, BACKEND, Protocol::Tcp, masquerade, worker, workers)?;
+    let address = masquerade.unwrap_or(client.address);
+    let port = table.allocate_port(&client, &BACKEND, Protocol::Tcp, address, worker, workers)?;
+    let translated = Endpoint { address, port };
     assert_eq!(table.keys().worker_of(&translated, workers), worker);
-    assert_eq!(translated.address, masquerade.unwrap_or(client.address));
     let service = endpoint(0x0a60_0000 + table.len(), 80);
     let new = NewFlow {
         client,
@@ -108,8 +108,8 @@ fn another_protocol_has_ports_of_its_own() {
     let mut table = table(16);
     let client = endpoint(0x0af4_0007, 40_000);
     connect(&mut table, client, None, 1);
-    let udp = table.allocate_translated(client, BACKEND, Protocol::Udp, None, 0, 1);
-    assert_eq!(udp, Some(client));
+    let udp = table.allocate_port(&client, &BACKEND, Protocol::Udp, client.address, 0, 1);
+    assert_eq!(udp, Some(client.port));
 }
 
 proptest! {

@@ -1,7 +1,8 @@
 //! The flow table's promises one by one: expiry, eviction, refusals, revival, reading out.
 
 use maglane_dataplane::flow::{
-    Direction, FlowConfig, FlowId, FlowTable, NewFlow, Refused, RemovalReason, State, Timeouts,
+    Direction, Entered, FlowConfig, FlowId, FlowTable, NewFlow, Refused, RemovalReason, State,
+    Timeouts,
 };
 use maglane_dataplane::wire::{Address, Endpoint, HashKeys, Protocol};
 
@@ -32,7 +33,8 @@ fn flow(number: u32, protocol: Protocol) -> NewFlow {
 
 /// Enters a flow and brings it into the state that these segments lead to.
 fn enter(table: &mut FlowTable, new: &NewFlow, first: u8, then: Segments) -> FlowId {
-    let id = table.insert(new, first, 60, 0, |_| panic!("there is room")).expect("room");
+    let entered = table.insert(new, first, 60, 0, |_| panic!("there is room"));
+    let id = entered.expect("room").id;
     for &(direction, flags) in then {
         table.advance(id, direction, flags, 60, 0);
     }
@@ -153,7 +155,7 @@ fn a_full_table_gives_up_unreplied_then_closing_then_udp_and_no_established() {
             assert_eq!(flow.reason, RemovalReason::Evicted);
             hashes.push(flow.reply_hash);
         });
-        let Ok(id) = entered else {
+        let Ok(Entered { id, .. }) = entered else {
             assert_eq!((entered, hashes.len()), (Err(Refused::TableFull), 0));
             break;
         };

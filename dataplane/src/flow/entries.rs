@@ -13,7 +13,7 @@ use prefetch_index::prefetch_index;
 
 use crate::wire::{Address, Endpoint, Protocol, Tuple};
 
-use super::key::{Direction, FlowId, NewFlow};
+use super::key::{Direction, FlowId, Hit, NewFlow};
 use super::state::State;
 
 const CLIENT: usize = 0;
@@ -111,7 +111,7 @@ impl Entries {
 
     /// Writes a flow over whatever stood there, nothing counted yet.
     pub(super) fn write(&mut self, id: FlowId, new: &NewFlow, state: State, expires_ms: u64) {
-        let ends = [new.client, new.service, new.backend, new.translated];
+        let ends = [&new.client, &new.service, &new.backend, &new.translated];
         let is_wide = is_wide(new);
         self.entries[id.index()] = Entry {
             lower: ends.map(|end| end.address.v4_bits()),
@@ -206,6 +206,19 @@ impl Entries {
         }
     }
 
+    /// Whether packets of the flow have this tuple, in the hit's direction, as they arrive.
+    #[inline(always)]
+    pub(super) fn bears(
+        &self,
+        hit: Hit,
+        source: &Endpoint,
+        destination: &Endpoint,
+        protocol: Protocol,
+    ) -> bool {
+        let own = self.tuple(hit.id, hit.direction);
+        own.source == *source && own.destination == *destination && own.protocol == protocol
+    }
+
     /// The tuple of packets in this direction, as they leave.
     #[inline]
     pub(super) fn translation(&self, id: FlowId, direction: Direction) -> Tuple {
@@ -229,7 +242,9 @@ impl Entries {
 
 /// Whether any of the flow's addresses needs more than 32 bits.
 pub(super) fn is_wide(new: &NewFlow) -> bool {
-    [new.client, new.service, new.backend, new.translated].iter().any(|end| !end.address.is_ipv4())
+    [&new.client, &new.service, &new.backend, &new.translated]
+        .iter()
+        .any(|end| !end.address.is_ipv4())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::ops::Range;
 use prefetch_index::prefetch_index;
 
 use super::config::MAX_CAPACITY_FLOWS;
-use super::key::{Direction, FlowId};
+use super::key::{Direction, FlowId, Hit};
 
 const SLOTS_PER_BUCKET: usize = 8;
 /// A bucket this full lets new slots go to the second one if that is emptier.
@@ -47,6 +47,13 @@ impl Slot {
     #[inline]
     pub(super) const fn direction(self) -> Direction {
         if self.0 & 1 == 0 { Direction::Forward } else { Direction::Reply }
+    }
+}
+
+impl From<Slot> for Hit {
+    #[inline]
+    fn from(slot: Slot) -> Self {
+        Self { id: slot.id(), direction: slot.direction() }
     }
 }
 

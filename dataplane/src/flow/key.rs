@@ -31,6 +31,15 @@ pub struct Hit {
     pub direction: Direction,
 }
 
+/// A flow that the table took in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entered {
+    /// The flow.
+    pub id: FlowId,
+    /// The hash of the backend's packets: the flow's fingerprint.
+    pub reply_hash: u64,
+}
+
 /// A flow to be entered into the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NewFlow {

@@ -22,7 +22,7 @@ mod transition;
 
 pub use config::{FlowConfig, FlowConfigError, MAX_CAPACITY_FLOWS, Timeouts};
 pub use fingerprints::{Fingerprints, FingerprintsError, FingerprintsFull, FingerprintsMemory};
-pub use key::{Direction, FlowId, Hit, NewFlow};
+pub use key::{Direction, Entered, FlowId, Hit, NewFlow};
 pub use records::FlowRecord;
 pub use state::State;
 pub use table::{FlowTable, Refused, RemovalReason, Removed};

@@ -1,6 +1,6 @@
-//! Choosing the client's address and port as the backend is to see them.
+//! Choosing the client's port as the backend is to see it.
 
-use crate::wire::{Address, Endpoint, Protocol, Tuple};
+use crate::wire::{Address, Endpoint, Protocol};
 
 use super::table::FlowTable;
 
@@ -23,35 +23,34 @@ const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
 const _: () = assert!(HIGH_FIRST as u32 + POOL_PORTS - LOW_PORTS <= u16::MAX as u32 + 1);
 
 impl FlowTable {
-    /// Chooses the endpoint under which a backend is to see a client, such that the backend's
-    /// packets tell this flow from all others in the table and come to the same worker, of
-    /// `workers`.
+    /// Chooses the port under which a backend is to see a client at `address`, such that the
+    /// backend's packets tell this flow from all others in the table and come to the same worker,
+    /// of `workers`.
     ///
-    /// The client's own port is kept if possible, and its own address unless it is to be
-    /// masqueraded. `None` if no port was found among 1,024.
-    pub fn allocate_translated(
+    /// The client's own port is kept if possible. `None` if no port was found among 1,024.
+    #[inline]
+    pub fn allocate_port(
         &self,
-        client: Endpoint,
-        backend: Endpoint,
+        client: &Endpoint,
+        backend: &Endpoint,
         protocol: Protocol,
-        masquerade: Option<Address>,
+        address: Address,
         worker: u32,
         workers: u32,
-    ) -> Option<Endpoint> {
-        let address = masquerade.unwrap_or(client.address);
-        let usable = |port: u16| {
-            let translated = Endpoint { address, port };
-            let reply = Tuple { source: backend, destination: translated, protocol };
-            let fits = self.keys.worker_of(&translated, workers) == worker
-                && self.find(&reply, self.keys.tuple(&reply)).is_none();
-            fits.then_some(translated)
+    ) -> Option<u16> {
+        let is_usable = |port: &u16| {
+            let translated = Endpoint { address, port: *port };
+            let hash = self.keys.parts(backend, &translated, protocol);
+            self.keys.worker_of(&translated, workers) == worker
+                && self.find(backend, &translated, protocol, hash).is_none()
         };
-        usable(client.port).or_else(|| {
-            let seed = self.keys.tuple(&Tuple { source: client, destination: backend, protocol });
-            // One client may come to one backend by many Services: not always the same order.
-            let turn = u64::from(self.len()).wrapping_mul(GOLDEN_RATIO);
-            probes(seed ^ turn).find_map(usable)
-        })
+        if is_usable(&client.port) {
+            return Some(client.port);
+        }
+        let seed = self.keys.parts(client, backend, protocol);
+        // One client may come to one backend by many Services: not always the same order.
+        let turn = u64::from(self.len()).wrapping_mul(GOLDEN_RATIO);
+        probes(seed ^ turn).find(is_usable)
     }
 }
 

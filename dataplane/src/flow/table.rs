@@ -1,13 +1,13 @@
 use std::ops::Range;
 
-use crate::wire::{HashKeys, Protocol, Tuple};
+use crate::wire::{Endpoint, HashKeys, Protocol, Tuple};
 
 use super::config::{FlowConfig, FlowConfigError};
 use super::deadline::Deadlines;
 use super::entries::{self, Entries};
 use super::eviction::EvictionLists;
 use super::index::{Index, Slot};
-use super::key::{Direction, FlowId, Hit, NewFlow};
+use super::key::{Direction, Entered, FlowId, Hit, NewFlow};
 use super::state::State;
 
 /// The flows of one worker: one writer, a fixed number of places, no allocation after
@@ -121,14 +121,15 @@ impl FlowTable {
             self.entries.prefetch(slot.id(), slot.is_wide());
             true
         })?;
-        Some(Hit { id: slot.id(), direction: slot.direction() })
+        Some(slot.into())
     }
 
     /// Finds the flow that a packet with this tuple belongs to, if it is `likely`: then neither the
     /// tuple's hash nor the index are needed. `None` says nothing: look it up.
     #[inline]
     pub fn confirm(&self, likely: Hit, tuple: &Tuple, now_ms: u64) -> Option<Hit> {
-        let is_it = self.entries.tuple(likely.id, likely.direction) == *tuple
+        let Tuple { source, destination, protocol } = tuple;
+        let is_it = self.entries.bears(likely, source, destination, *protocol)
             // Never true of a place whose flow has left.
             && now_ms < self.entries.get(likely.id).expires_ms;
         is_it.then_some(likely)
@@ -143,9 +144,25 @@ impl FlowTable {
         tuple: &Tuple,
         hash: u64,
         now_ms: u64,
+        on_removed: impl FnMut(&Removed),
+    ) -> Option<Hit> {
+        let Tuple { source, destination, protocol } = tuple;
+        self.lookup_parts(source, destination, *protocol, hash, now_ms, on_removed)
+    }
+
+    /// A new flow's tuples are looked up before they exist: putting them together would mean to
+    /// wait for what was stored in other pieces than it is loaded in.
+    #[inline]
+    fn lookup_parts(
+        &mut self,
+        source: &Endpoint,
+        destination: &Endpoint,
+        protocol: Protocol,
+        hash: u64,
+        now_ms: u64,
         mut on_removed: impl FnMut(&Removed),
     ) -> Option<Hit> {
-        let hit = self.find(tuple, hash)?;
+        let hit = self.find(source, destination, protocol, hash)?;
         if now_ms < self.entries.get(hit.id).expires_ms {
             return Some(hit);
         }
@@ -154,11 +171,17 @@ impl FlowTable {
     }
 
     #[inline]
-    pub(super) fn find(&self, tuple: &Tuple, hash: u64) -> Option<Hit> {
+    pub(super) fn find(
+        &self,
+        source: &Endpoint,
+        destination: &Endpoint,
+        protocol: Protocol,
+        hash: u64,
+    ) -> Option<Hit> {
         let slot = self
             .index
-            .find(hash, |slot| self.entries.tuple(slot.id(), slot.direction()) == *tuple)?;
-        Some(Hit { id: slot.id(), direction: slot.direction() })
+            .find(hash, |slot| self.entries.bears(slot.into(), source, destination, protocol))?;
+        Some(slot.into())
     }
 
     /// Counts one packet of a flow, moves its state and puts its expiry off. `tcp_flags` are the
@@ -226,12 +249,17 @@ impl FlowTable {
         bytes: u32,
         now_ms: u64,
         mut on_evicted: impl FnMut(&Removed),
-    ) -> Result<FlowId, Refused> {
-        let (forward, reply) = (new.forward_tuple(), new.reply_tuple());
-        let (forward_hash, reply_hash) = (self.keys.tuple(&forward), self.keys.tuple(&reply));
-        if forward == reply
-            || self.lookup(&forward, forward_hash, now_ms, &mut on_evicted).is_some()
-            || self.lookup(&reply, reply_hash, now_ms, &mut on_evicted).is_some()
+    ) -> Result<Entered, Refused> {
+        let NewFlow { client, service, backend, translated, protocol, .. } = new;
+        let forward_hash = self.keys.parts(client, service, *protocol);
+        let reply_hash = self.keys.parts(backend, translated, *protocol);
+        let mut is_known = |source, destination, hash| {
+            self.lookup_parts(source, destination, *protocol, hash, now_ms, &mut on_evicted)
+                .is_some()
+        };
+        if (client, service) == (backend, translated)
+            || is_known(client, service, forward_hash)
+            || is_known(backend, translated, reply_hash)
         {
             return Err(Refused::Duplicate);
         }
@@ -250,7 +278,7 @@ impl FlowTable {
         self.deadlines.arm(id, expires_ms);
         self.eviction.change_class(id, None, state.eviction_class());
         self.len += 1;
-        Ok(id)
+        Ok(Entered { id, reply_hash })
     }
 
     /// A vacant place, made by eviction if need be.

@@ -235,11 +235,13 @@ impl Pipeline {
         {
             return self.established(packet, headers, hit, context);
         }
-        let pick = match likely {
-            Likely::NoFlow(pick) => *pick,
-            Likely::Flow(_) => Pick::of(&headers.tuple, context.snapshot),
-        };
-        self.open(packet, headers, pick, context)
+        match likely {
+            Likely::NoFlow(pick) => self.open(packet, headers, pick, context),
+            Likely::Flow(_) => {
+                let pick = Pick::of(&headers.tuple, context.snapshot);
+                self.open(packet, headers, &pick, context)
+            }
+        }
     }
 
     /// What is neither TCP nor UDP, or has no ports.

@@ -1,5 +1,5 @@
 use super::{Context, DropReason, Event, Origin, Packet, Pipeline, Verdict, forget};
-use crate::flow::{Direction, NewFlow, Refused};
+use crate::flow::{Direction, Entered, FlowId, NewFlow, Refused};
 use crate::service::{Frontend, Lookup, NextHop, Snapshot};
 use crate::wire::{Endpoint, HashKeys, Headers, Protocol, Tuple, WayIn};
 
@@ -42,15 +42,15 @@ impl Pipeline {
         &mut self,
         packet: &mut Packet<'_>,
         headers: &Headers,
-        pick: Pick,
+        pick: &Pick,
         context: &Context<'_>,
     ) -> Verdict {
         let tuple = &headers.tuple;
-        let client = if pick == Pick::NotAService { &tuple.destination } else { &tuple.source };
+        let client = if *pick == Pick::NotAService { &tuple.destination } else { &tuple.source };
         if let Some(owner) = self.other_owner(packet, client) {
             return Verdict::HandOver(owner);
         }
-        if pick != Pick::NotAService && context.snapshot.is_ours(&tuple.source.address) {
+        if *pick != Pick::NotAService && context.snapshot.is_ours(&tuple.source.address) {
             return Verdict::Drop(DropReason::SpoofedSource);
         }
         let backend = match pick {
@@ -62,43 +62,44 @@ impl Pipeline {
             return Verdict::Drop(DropReason::UnknownReset);
         }
         match self.enter(headers, backend, context) {
-            Ok(translated) => {
-                let to =
-                    Tuple { source: translated, destination: backend, protocol: tuple.protocol };
+            Ok(id) => {
+                let to = self.flows.translation(id, Direction::Forward);
                 self.forward(packet, headers, &to, Direction::Forward, context)
             }
             Err(reason) => Verdict::Drop(reason),
         }
     }
 
-    /// Enters a flow, and tells the steering programs before its first packet leaves. Returns the
-    /// client as the backend is to see it.
+    /// Enters a flow, and tells the steering programs before its first packet leaves.
     fn enter(
         &mut self,
         headers: &Headers,
-        backend: Endpoint,
+        backend: &Endpoint,
         context: &Context<'_>,
-    ) -> Result<Endpoint, DropReason> {
-        let client = headers.tuple.source;
+    ) -> Result<FlowId, DropReason> {
+        let client = &headers.tuple.source;
         let protocol = headers.tuple.protocol;
-        let masquerade = needs_masquerade(&client, &backend, context)
-            .then(|| context.snapshot.masquerade.for_family_of(&client.address));
+        let address = if needs_masquerade(client, backend, context) {
+            context.snapshot.masquerade.for_family_of(&client.address)
+        } else {
+            client.address
+        };
         let (worker, workers) = (self.config.worker, self.config.workers);
-        let translated = self
+        let port = self
             .flows
-            .allocate_translated(client, backend, protocol, masquerade, worker, workers)
+            .allocate_port(client, backend, protocol, address, worker, workers)
             .ok_or(DropReason::PortsExhausted)?;
         let flow = NewFlow {
-            client,
+            client: *client,
             service: headers.tuple.destination,
-            backend,
-            translated,
+            backend: *backend,
+            translated: Endpoint { address, port },
             protocol,
             generation: context.snapshot.generation,
         };
         let bytes = u32::from(headers.end - headers.network_offset);
         let Self { flows, fingerprints, counters, .. } = self;
-        let id = flows
+        let Entered { id, reply_hash } = flows
             .insert(&flow, headers.tcp_flags.bits(), bytes, context.now_ms, |removed| {
                 forget(fingerprints, counters, removed);
             })
@@ -107,13 +108,12 @@ impl Pipeline {
                 Refused::IndexFull => DropReason::FlowBucketFull,
                 Refused::Duplicate => DropReason::PortsExhausted,
             })?;
-        let reply_hash = flows.keys().tuple(&flow.reply_tuple());
         if fingerprints.insert(reply_hash).is_err() {
             flows.remove(id);
             return Err(DropReason::FlowBucketFull);
         }
         counters.count_flow(Event::FlowOpened);
-        Ok(translated)
+        Ok(id)
     }
 }
 

@@ -4,7 +4,7 @@
 //! neighbouring addresses, so it mixes. It folds 64 × 64 → 128 bit products, as wyhash does,
 //! because that is cheap here and can be written in BPF with four 32-bit products.
 
-use super::{Address, Endpoint, Tuple};
+use super::{Address, Endpoint, Protocol, Tuple};
 
 /// The secret words of the hash: the same in all workers and in the steering programs of one
 /// engine, drawn anew at each start.
@@ -38,14 +38,17 @@ impl HashKeys {
     /// Hashes a tuple to 64 bits.
     #[inline]
     pub fn tuple(&self, tuple: &Tuple) -> u64 {
+        self.parts(&tuple.source, &tuple.destination, tuple.protocol)
+    }
+
+    /// As [`Self::tuple`], of its parts where they are.
+    #[inline]
+    pub fn parts(&self, source: &Endpoint, destination: &Endpoint, protocol: Protocol) -> u64 {
         let k = &self.0;
-        let source = fold(tuple.source.address.high() ^ k[0], tuple.source.address.low() ^ k[1]);
-        let destination =
-            fold(tuple.destination.address.high() ^ k[2], tuple.destination.address.low() ^ k[3]);
         // Each field where it is loaded as it was stored: a wider load would wait for the store.
-        let rest = tuple.source.port as u64
-            | (tuple.destination.port as u64) << 32
-            | (tuple.protocol as u64) << 48;
+        let rest = source.port as u64 | (destination.port as u64) << 32 | (protocol as u64) << 48;
+        let source = fold(source.address.high() ^ k[0], source.address.low() ^ k[1]);
+        let destination = fold(destination.address.high() ^ k[2], destination.address.low() ^ k[3]);
         fold(source ^ rest ^ k[4], destination ^ k[5])
     }
 
