@@ -220,7 +220,7 @@ impl World {
                 .collect();
             let mut verdicts = ArrayVec::new();
             self.pipeline.process(&mut packets, &self.snapshot, self.now_ms, &mut verdicts);
-            self.verdicts.extend(black_box(verdicts));
+            self.verdicts.extend_from_slice(black_box(&verdicts));
         }
     }
 
