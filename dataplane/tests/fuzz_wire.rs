@@ -4,8 +4,7 @@
 use etherparse::{Ethernet2Header, IpHeaders, PacketBuilder, PacketBuilderStep};
 use maglane_dataplane::wire::{
     Address, EchoRequest, Endpoint, Headers, IcmpAnswer, IcmpError, Parsed, Tuple, answer_echo,
-    answer_icmp, answer_tcp_reset, decrement_time_to_live, finish_checksum, parse, translate,
-    translate_icmp_error,
+    answer_icmp, answer_tcp_reset, finish_checksum, parse, translate, translate_icmp_error,
 };
 
 /// Longer than any answer to a seed.
@@ -108,8 +107,7 @@ fn check_transport(frame: &[u8], headers: &Headers) {
     let to = elsewhere(&headers.tuple);
     let mut changed = frame.to_vec();
     finish_checksum(&mut changed, headers);
-    translate(&mut changed, headers, &to);
-    decrement_time_to_live(&mut changed, headers.network_offset);
+    translate(&mut changed, headers, &to, 1);
     match parse(&changed) {
         Ok(Parsed::Transport(translated)) => {
             assert_eq!(translated.tuple, to);

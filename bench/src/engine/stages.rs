@@ -10,8 +10,7 @@ use maglane_dataplane::flow::Hit;
 use maglane_dataplane::pipeline::BATCH;
 use maglane_dataplane::service::{Frontend, Lookup, Service};
 use maglane_dataplane::wire::{
-    HashKeys, Headers, WayOut, decrement_time_to_live, parse_transport, read_message, translate,
-    write_message,
+    HashKeys, Headers, WayOut, parse_transport, read_message, translate, write_message,
 };
 use serde::{Deserialize, Serialize};
 
@@ -176,8 +175,7 @@ impl Walk {
         let to = flows.translation(hit.id, hit.direction);
         black_box(world.snapshot.forwarding.lookup(&to.destination.address));
         if depth >= Depth::Rewrite {
-            translate(frame, headers, &to);
-            decrement_time_to_live(frame, headers.network_offset);
+            translate(frame, headers, &to, 1);
             write_message(frame, WayOut::Pod { interface: 7, mac: [2; 6] });
         }
     }

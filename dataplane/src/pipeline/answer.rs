@@ -106,7 +106,7 @@ impl Pipeline {
         let sent = match (Route::back(client, context), context.origin) {
             // Its Ethernet addresses are swapped already.
             (Route::Kernel(_), Origin::Port(interface)) => Ok(Via::port(interface)),
-            (route, _) => self.send(packet, route, network_offset),
+            (route, _) => self.count_hop_and_send(packet, route, network_offset),
         };
         match sent {
             Ok(via) => Verdict::Answer(via),

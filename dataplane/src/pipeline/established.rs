@@ -44,8 +44,8 @@ impl Pipeline {
                 return self.answer_icmp(packet, headers, IcmpAnswer::TimeExceeded, context);
             }
         }
-        translate(packet.bytes_mut(), headers, to);
-        match self.send(packet, route, headers.network_offset) {
+        translate(packet.bytes_mut(), headers, to, route.hops());
+        match self.send(packet, route) {
             Ok(via) => Verdict::Forward(via),
             Err(reason) => Verdict::Drop(reason),
         }

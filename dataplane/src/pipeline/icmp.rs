@@ -47,7 +47,7 @@ impl Pipeline {
         }
         let quoted = to.reversed();
         translate_icmp_error(packet.bytes_mut(), error, reporter, destination, &quoted);
-        match self.send(packet, route, error.network_offset) {
+        match self.count_hop_and_send(packet, route, error.network_offset) {
             Ok(via) => Verdict::Forward(via),
             Err(reason) => Verdict::Drop(reason),
         }

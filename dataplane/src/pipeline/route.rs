@@ -28,6 +28,15 @@ impl<'a> Route<'a> {
         }
     }
 
+    /// By how many hops the packet's TTL is lowered here: not where a kernel will do it.
+    #[inline(always)]
+    pub(super) fn hops(&self) -> u8 {
+        match self {
+            Self::Pod { .. } | Self::Port { .. } => 1,
+            Self::Kernel(_) => 0,
+        }
+    }
+
     /// The way of a translated packet to `destination`.
     ///
     /// Handed to the kernel, a packet must come from where the kernel would route its source to,
@@ -91,25 +100,35 @@ fn as_received(origin: Origin) -> Option<WayOut> {
 }
 
 impl Pipeline {
-    /// Writes the Ethernet header, which is the message on the host port, and counts the hop where
-    /// no kernel will.
-    #[inline(always)]
-    pub(super) fn send(
+    /// As [`Self::send`], of a packet whose translation has not counted the hop.
+    #[cold]
+    pub(super) fn count_hop_and_send(
         &self,
         packet: &mut Packet<'_>,
         route: Route<'_>,
         network_offset: u16,
     ) -> Result<Via, DropReason> {
+        if route.hops() > 0 {
+            decrement_time_to_live(packet.bytes_mut(), network_offset);
+        }
+        self.send(packet, route)
+    }
+
+    /// Writes the Ethernet header, which is the message on the host port.
+    #[inline(always)]
+    pub(super) fn send(
+        &self,
+        packet: &mut Packet<'_>,
+        route: Route<'_>,
+    ) -> Result<Via, DropReason> {
         let bytes = packet.bytes_mut();
         match route {
             Route::Port { interface, mac, source_mac, .. } => {
-                decrement_time_to_live(bytes, network_offset);
                 set_ethernet_addresses(bytes, *mac, *source_mac);
                 return Ok(Via::port(interface));
             }
             _ if !self.config.host_port => return Err(DropReason::NoHostPort),
             Route::Pod { interface, mac, .. } => {
-                decrement_time_to_live(bytes, network_offset);
                 write_message(bytes, WayOut::Pod { interface, mac: *mac });
             }
             Route::Kernel(way) => write_message(bytes, way),

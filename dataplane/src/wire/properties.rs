@@ -76,12 +76,12 @@ proptest! {
     ) {
         let original = dressed(&sample::frame(&from, &payload), extras, tag, padding);
         let mut frame = original.clone();
-        translate(&mut frame, &sample::headers(&original), &to);
+        translate(&mut frame, &sample::headers(&original), &to, 0);
         assert_valid(&frame);
         let headers = sample::headers(&frame);
         prop_assert_eq!(headers.tuple, to);
         prop_assert_eq!(&frame, &dressed(&sample::frame(&to, &payload), extras, tag, padding));
-        translate(&mut frame, &headers, &from);
+        translate(&mut frame, &headers, &from, 0);
         prop_assert_eq!(frame, original);
     }
 

@@ -5,16 +5,25 @@ use super::transport::{TCP_CHECKSUM, TCP_HEADER_BYTES, UDP_CHECKSUM};
 use super::{Address, Headers, Protocol, Tuple, ipv4, ipv6};
 
 /// Makes the packet's addresses and ports those of `to`, which has the packet's family and
-/// protocol, and updates the IPv4 header checksum and the TCP or UDP checksum (RFC 1624).
+/// protocol, lowers its TTL or hop limit by `hops`, and updates the IPv4 header checksum and the
+/// TCP or UDP checksum (RFC 1624).
+///
+/// The caller has checked that the TTL is over `hops`: a packet that arrives with less is answered
+/// with [`IcmpAnswer::TimeExceeded`](super::IcmpAnswer), not sent on. What is under it stays.
 ///
 /// `headers` must have come from [`parse`](super::parse()) of this frame. A UDP checksum of 0 says
 /// that there is none and stays (RFC 768); one that comes out as 0 is written as 0xffff.
-#[inline]
-pub fn translate(frame: &mut [u8], headers: &Headers, to: &Tuple) {
+#[inline(always)]
+pub fn translate(frame: &mut [u8], headers: &Headers, to: &Tuple, hops: u8) {
     let from = &headers.tuple;
     debug_assert_eq!(from.protocol, to.protocol);
-    let change =
-        rewrite_addresses(frame, headers.network_offset, Addresses::of(from), Addresses::of(to));
+    let change = rewrite_addresses(
+        frame,
+        headers.network_offset,
+        Addresses::of(from),
+        Addresses::of(to),
+        hops,
+    );
     let packet = usize::from(headers.transport_offset)..usize::from(headers.end);
     if let Some(packet) = frame.get_mut(packet) {
         rewrite_transport(packet, change, from, to);
@@ -23,8 +32,7 @@ pub fn translate(frame: &mut [u8], headers: &Headers, to: &Tuple) {
 
 /// Lowers the TTL or hop limit by one and updates the IPv4 header checksum.
 ///
-/// The caller has checked that it is over 1 (0 stays 0): a packet that arrives with less is answered with
-/// [`IcmpAnswer::TimeExceeded`](super::IcmpAnswer), not sent on.
+/// The caller has checked that it is over 1 (0 stays 0): see [`translate`].
 #[inline]
 pub fn decrement_time_to_live(frame: &mut [u8], network_offset: u16) {
     let packet = frame.get_mut(usize::from(network_offset)..).unwrap_or_default();
@@ -66,6 +74,7 @@ pub fn translate_icmp_error(
         error.inner_network_offset,
         Addresses::of(&error.inner),
         Addresses::of(inner),
+        0,
     );
     let quoted = usize::from(error.inner_transport_offset)..usize::from(error.quote_end);
     if let Some(quoted) = frame.get_mut(quoted) {
@@ -75,7 +84,7 @@ pub fn translate_icmp_error(
 
     let from = Addresses { source: error.source, destination: error.destination };
     let to = Addresses { source, destination };
-    let pseudo_header = rewrite_addresses(frame, error.network_offset, from, to);
+    let pseudo_header = rewrite_addresses(frame, error.network_offset, from, to, 0);
     // RFC 4443, section 2.3: only ICMPv6 has a pseudo-header.
     let message = if source.is_ipv4() { message } else { message.and(pseudo_header) };
     let checksum_offset = usize::from(error.icmp_offset) + icmp::CHECKSUM;
@@ -92,27 +101,38 @@ fn quoted_headers_sum(frame: &[u8], error: &IcmpError) -> u16 {
     checksum::fold(checksum::sum(headers))
 }
 
-/// Writes the addresses of the IP header at `offset`, with its checksum if it has one, and returns
-/// how they change a pseudo-header.
+/// Writes the addresses and the TTL of the IP header at `offset`, with its checksum if it has one,
+/// and returns how they change a pseudo-header.
 #[inline(always)]
-fn rewrite_addresses(frame: &mut [u8], offset: u16, from: Addresses, to: Addresses) -> Change {
+fn rewrite_addresses(
+    frame: &mut [u8],
+    offset: u16,
+    from: Addresses,
+    to: Addresses,
+    hops: u8,
+) -> Change {
     debug_assert_eq!(from.source.is_ipv4(), to.source.is_ipv4());
     debug_assert_eq!(from.destination.is_ipv4(), to.destination.is_ipv4());
     let packet = frame.get_mut(usize::from(offset)..).unwrap_or_default();
     if from.source.is_ipv4() {
-        rewrite_ipv4(packet, from, to)
+        rewrite_ipv4(packet, from, to, hops)
     } else {
-        rewrite_ipv6(packet, from, to)
+        rewrite_ipv6(packet, from, to, hops)
     }
 }
 
 #[inline(always)]
-fn rewrite_ipv4(packet: &mut [u8], from: Addresses, to: Addresses) -> Change {
+fn rewrite_ipv4(packet: &mut [u8], from: Addresses, to: Addresses, hops: u8) -> Change {
     let change = Change::default()
         .double_word(from.source.v4_bits(), to.source.v4_bits())
         .double_word(from.destination.v4_bits(), to.destination.v4_bits());
     if let Some(header) = packet.first_chunk_mut::<{ ipv4::HEADER_BYTES }>() {
-        let checksum = change.apply(u16::from_be_bytes([header[10], header[11]]));
+        // The TTL is the upper byte of this word, and not in a pseudo-header.
+        let old = u16::from_be_bytes([header[8], header[9]]);
+        let new = old.checked_sub(u16::from(hops) << 8).unwrap_or(old);
+        header[8] = (new >> 8) as u8;
+        let checksum = u16::from_be_bytes([header[10], header[11]]);
+        let checksum = change.word(old, new).apply(checksum);
         [header[10], header[11]] = checksum.to_be_bytes();
         header[12..16].copy_from_slice(&to.source.v4_bits().to_be_bytes());
         header[16..20].copy_from_slice(&to.destination.v4_bits().to_be_bytes());
@@ -121,8 +141,9 @@ fn rewrite_ipv4(packet: &mut [u8], from: Addresses, to: Addresses) -> Change {
 }
 
 #[inline(always)]
-fn rewrite_ipv6(packet: &mut [u8], from: Addresses, to: Addresses) -> Change {
+fn rewrite_ipv6(packet: &mut [u8], from: Addresses, to: Addresses, hops: u8) -> Change {
     if let Some(header) = packet.first_chunk_mut::<{ ipv6::HEADER_BYTES }>() {
+        header[7] = header[7].saturating_sub(hops);
         header[8..24].copy_from_slice(&to.source.bits().to_be_bytes());
         header[24..40].copy_from_slice(&to.destination.bits().to_be_bytes());
     }
@@ -175,9 +196,26 @@ mod tests {
         for (from, to) in sample::translations() {
             let mut frame = sample::frame(&from, b"payload");
             let headers = headers(&frame);
-            translate(&mut frame, &headers, &to);
+            translate(&mut frame, &headers, &to, 0);
             assert_eq!(frame, sample::frame(&to, b"payload"));
             assert_valid(&frame);
+        }
+    }
+
+    #[test]
+    fn hops_are_counted_with_a_translation_as_by_themselves() {
+        for (from, to) in sample::translations() {
+            let mut together = sample::frame(&from, b"payload");
+            let mut apart = together.clone();
+            // To 0, and there it stays.
+            for _ in 0..66 {
+                let headers = headers(&together);
+                translate(&mut together, &headers, &to, 1);
+                translate(&mut apart, &headers, &to, 0);
+                decrement_time_to_live(&mut apart, headers.network_offset);
+                assert_eq!(together, apart);
+                assert_valid(&together);
+            }
         }
     }
 
@@ -187,7 +225,7 @@ mod tests {
         let mut frame = sample::frame(&from, b"payload");
         frame[40..42].fill(0);
         let headers = headers(&frame);
-        translate(&mut frame, &headers, &to);
+        translate(&mut frame, &headers, &to, 0);
         assert_eq!(frame[40..42], [0, 0]);
         assert_valid(&frame);
     }
@@ -199,7 +237,7 @@ mod tests {
         let missing = headers_checksum(&sample::frame(&to, &[0, 0]));
         let mut frame = sample::frame(&from, &missing.to_be_bytes());
         let headers = headers(&frame);
-        translate(&mut frame, &headers, &to);
+        translate(&mut frame, &headers, &to, 0);
         assert_eq!(frame[40..42], [0xff, 0xff]);
         assert_valid(&frame);
     }
@@ -234,7 +272,7 @@ mod tests {
             let about = sample::unreachable(from.destination.address, &frame, 1000);
             let (headers, error) = (headers(&frame), icmp_error(&about));
             for length in 0..about.len() {
-                translate(&mut about.clone()[..length], &headers, &to);
+                translate(&mut about.clone()[..length], &headers, &to, 1);
                 decrement_time_to_live(&mut about.clone()[..length], headers.network_offset);
                 let (a, b) = (to.source.address, to.destination.address);
                 translate_icmp_error(&mut about.clone()[..length], &error, a, b, &to);
