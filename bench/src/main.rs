@@ -69,13 +69,62 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with what was typed: one line where one value is.
+/// Says what is wrong with what was typed, in one line.
 fn refuse(error: &clap::Error) -> ExitCode {
-    if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
-        let text = error.render().to_string();
-        output::progress(text.lines().next().unwrap_or_default());
-        return ExitCode::from(EXIT_USAGE);
+    use ErrorKind::{
+        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand as MissingCommand, DisplayVersion,
+    };
+    if matches!(error.kind(), DisplayHelp | DisplayVersion | MissingCommand) {
+        // Help and version come this way, too, and succeed.
+        error.exit()
     }
-    // Help and version come this way, too, and succeed.
-    error.exit()
+    output::progress(&one_line(&error.render().to_string()));
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// What clap says in paragraphs: the first is the error, a later one may be a tip.
+fn one_line(text: &str) -> String {
+    let joined = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut paragraphs = text.split("\n\n").map(joined);
+    let error = paragraphs.next().unwrap_or_default();
+    let tips = paragraphs.filter_map(|text| Some(format!("; {}", text.strip_prefix("tip: ")?)));
+    error + &tips.collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(typed: &str, expected: &str) {
+        let words = std::iter::once("maglane-bench").chain(typed.split(' '));
+        let error = cli::Cli::try_parse_from(words).expect_err(typed);
+        assert_eq!(one_line(&error.render().to_string()), format!("error: {expected}"));
+    }
+
+    #[test]
+    fn what_cannot_be_parsed_gets_one_line() {
+        check(
+            "pktgen --dst 10.0.0.1:80",
+            "the following required arguments were not provided: --tx <[NS/]IFACE>",
+        );
+        check(
+            "search --tx a --protocl tcp",
+            "unexpected argument '--protocl' found; a similar argument exists: '--protocol'",
+        );
+        check(
+            "pktgen --tx a --poll lazy",
+            "invalid value 'lazy' for '--poll <POLL>' [possible values: busy, adaptive]",
+        );
+        check(
+            "pktgen --tx a --rate -5",
+            "invalid value '-5' for '--rate <RATE>': must be more than 0 packets a second",
+        );
+        check(
+            "pktgen --tx a --rate 5 --ramp 1..2",
+            "the argument '--rate <RATE>' cannot be used with '--ramp <FROM..TO>'",
+        );
+    }
 }

@@ -149,7 +149,7 @@ pub(crate) struct PktgenArgs {
     #[command(flatten)]
     pub(in crate::pktgen) traffic: TrafficArgs,
     /// Packets a second (1500000, 1500k, 1.5M), or `max` [default: max].
-    #[arg(long, value_name = "RATE", value_parser = rate_or_max, conflicts_with = "ramp")]
+    #[arg(long, value_name = "RATE", value_parser = rate_or_max, conflicts_with = "ramp", allow_negative_numbers = true)]
     pub(super) rate: Option<RateOrMax>,
     /// From one rate to another over the duration, as 100k..2M.
     #[arg(long, value_name = "FROM..TO")]
