@@ -275,5 +275,9 @@ fn a_capture_is_replayed_as_it_is() {
         assert_eq!(count(&result, "forward", "received"), 45);
         let seconds = result["seconds"].as_f64().expect("seconds");
         assert!((0.098..1.0).contains(&seconds), "50 packets 2 ms apart took {seconds} s");
+        let line =
+            format!("pktgen --tx g0 --rx g1 --poll adaptive -o json --pcap {}", path.display());
+        let with_bias: Value = serde_json::from_slice(&bench(&line).stdout).expect("JSON");
+        assert_eq!(count(&with_bias["bias"]["trial"], "forward", "received"), 50, "{with_bias}");
     });
 }

@@ -28,10 +28,17 @@ pub(crate) fn measure(
     content: &Content,
     load: &Load,
     interrupt: &Interrupt,
-) -> Result<Option<Bias>> {
-    // A capture may hold anything, and says nothing of itself.
-    let Content::Flows(traffic) = content else { return Ok(None) };
-    let (plan, traffic) = back_to_back(plan, traffic.clone())?;
+) -> Result<Bias> {
+    let (plan, content, count) = match content {
+        Content::Flows(traffic) => {
+            let (plan, traffic) = back_to_back(plan, traffic.clone())?;
+            (plan, Content::Flows(traffic), None)
+        }
+        // Its frames stay as they are: on a cable, whoever they are for, they arrive.
+        Content::Replay { capture, .. } => {
+            (over_pair(plan, capture.longest())?, content.clone(), Some(capture.len() as u64))
+        }
+    };
     // A ramp's fastest moment is what counts.
     let pace = match load.pace {
         Pace::Ramp { from_pps, to_pps, .. } => {
@@ -42,16 +49,16 @@ pub(crate) fn measure(
     let load = Load {
         pace,
         duration_ns: load.duration_ns.min(DURATION_NS),
-        count: None,
+        count,
         warm_up_ns: load.warm_up_ns.min(WARM_UP_NS),
         ..*load
     };
-    let mut session = Session::open(plan, Content::Flows(traffic), interrupt)?;
+    let mut session = Session::open(plan, content, interrupt)?;
     let outcome = session.trial(load, |_| {})?;
     interrupt.check()?;
     let seconds = outcome.sender.elapsed_ns as f64 / 1e9;
     let over = format!("the same load for {seconds:.1} s over a veth pair of its own");
-    Ok(Some(Bias { over, trial: TrialResult::of(&outcome) }))
+    Ok(Bias { over, trial: TrialResult::of(&outcome) })
 }
 
 /// The same over a new veth pair.
@@ -62,17 +69,23 @@ pub(crate) fn back_to_back(
     plan: &SessionPlan,
     mut traffic: Traffic,
 ) -> Result<(SessionPlan, Traffic)> {
+    let longest = traffic.sizes.iter().max().copied().unwrap_or(0);
+    let plan = over_pair(plan, longest)?;
+    traffic.link.source = plan.sender.mac;
+    traffic.link.destination = plan.receiver.as_ref().unwrap_or(&plan.sender).mac;
+    Ok((plan, traffic))
+}
+
+/// The same way over a new veth pair, which takes frames of so many bytes.
+fn over_pair(plan: &SessionPlan, longest: usize) -> Result<SessionPlan> {
     let namespace = Namespace::private()?;
-    let mtu = traffic.sizes.iter().max().copied().unwrap_or(0).max(1_500);
-    make_pair(&namespace, mtu)?;
+    make_pair(&namespace, longest.max(1_500))?;
     let find = |name: &str| {
         let named = InterfaceName { namespace: None, name: name.to_owned() };
         namespace.run(|| Interface::find("back to back", &named))
     };
     let [sender, receiver] = [find(ENDS[0])?, find(ENDS[1])?];
-    traffic.link.source = sender.mac;
-    traffic.link.destination = receiver.mac;
-    Ok((SessionPlan { sender, receiver: Some(receiver), ..plan.clone() }, traffic))
+    Ok(SessionPlan { sender, receiver: Some(receiver), ..plan.clone() })
 }
 
 fn make_pair(namespace: &Namespace, mtu: usize) -> Result<()> {

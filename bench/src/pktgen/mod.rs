@@ -75,7 +75,7 @@ fn measure(args: &PktgenArgs, interrupt: &Interrupt) -> Result<PktgenResult> {
     let origin = Origin::now("pktgen");
     let mut bias = None;
     if !args.no_bias {
-        bias = bias::measure(&plan, &content, &load, interrupt)?;
+        bias = Some(bias::measure(&plan, &content, &load, interrupt)?);
     }
     let traffic = match &content {
         Content::Flows(traffic) => Some(args.traffic.describe(traffic)),

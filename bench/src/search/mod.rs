@@ -84,7 +84,7 @@ fn search(args: &SearchArgs, interrupt: &Interrupt) -> Result<SearchResult> {
     let mut bias = None;
     if !args.no_bias {
         let load = args.traffic.load(Pace::Max, ns(args.trial), WARM_UP_NS)?;
-        bias = bias::measure(&plan, &content, &load, interrupt)?;
+        bias = Some(bias::measure(&plan, &content, &load, interrupt)?);
     }
     let session = Session::open(plan, content, interrupt)?;
     let path = session.path();
