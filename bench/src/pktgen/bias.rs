@@ -5,6 +5,7 @@
 use std::process::Command;
 
 use super::interface::{Interface, InterfaceName};
+use super::progress::Progress;
 use super::report::{Bias, TrialResult};
 use super::schedule::Pace;
 use super::sender::{Load, Traffic};
@@ -54,7 +55,9 @@ pub(crate) fn measure(
         ..*load
     };
     let mut session = Session::open(plan, content, interrupt)?;
-    let outcome = session.trial(load, |_| {})?;
+    let mut progress = Progress::new("back to back ", &load);
+    let outcome = session.trial(load, |so_far| progress.show(so_far))?;
+    progress.finish();
     interrupt.check()?;
     let seconds = outcome.sender.elapsed_ns as f64 / 1e9;
     let over = format!("the same load for {seconds:.1} s over a veth pair of its own");

@@ -83,7 +83,7 @@ fn measure(args: &PktgenArgs, interrupt: &Interrupt) -> Result<PktgenResult> {
     };
     let mut session = Session::open(plan, content, interrupt)?;
     let path = session.path();
-    let mut progress = Progress::new(&load);
+    let mut progress = Progress::new("", &load);
     let outcome = session.trial(load, |so_far| progress.show(so_far))?;
     progress.finish();
     let trial = TrialResult::of(&outcome);

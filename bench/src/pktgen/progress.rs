@@ -4,34 +4,35 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::schedule::Pace;
 use super::sender::Load;
 use crate::output::grouped;
 
-const STYLE: &str = "{elapsed_precise} {wide_bar:.cyan/dim} {msg}";
+const STYLE: &str = "{elapsed_precise} {prefix}{wide_bar:.cyan/dim} {msg}";
+const NS_PER_MS: u64 = 1_000_000;
 const EVERY: Duration = Duration::from_millis(200);
 
 /// A line that moves; nothing where standard error is no terminal.
 pub(crate) struct Progress {
     bar: ProgressBar,
+    /// As fast as it goes, time is what passes; else packets.
+    by_time: bool,
+    /// About when the first packet that counts was sent.
+    began: Option<Instant>,
     shown: Instant,
     sent: u64,
 }
 
 impl Progress {
-    /// Of a load.
-    pub(crate) fn new(load: &Load) -> Self {
+    /// Of a load. `what` is said before it.
+    pub(crate) fn new(what: &'static str, load: &Load) -> Self {
         let planned = load.count.or_else(|| load.pace.due_before(load.duration_ns));
-        // As fast as it goes, time is what passes.
-        let length = match (planned, load.pace) {
-            (None, Pace::Max) => load.duration_ns / 1_000_000,
-            (planned, _) => planned.unwrap_or(0),
-        };
-        let bar = ProgressBar::new(length);
+        let of_ms = load.duration_ns / NS_PER_MS;
+        let bar = ProgressBar::new(planned.unwrap_or(of_ms)).with_prefix(what);
         if let Ok(style) = ProgressStyle::with_template(STYLE) {
             bar.set_style(style);
         }
-        Self { bar, shown: Instant::now(), sent: 0 }
+        let by_time = planned.is_none();
+        Self { bar, by_time, began: None, shown: Instant::now(), sent: 0 }
     }
 
     /// Packets sent and received so far.
@@ -47,7 +48,12 @@ impl Progress {
             grouped(received),
             pps / 1e6
         ));
-        self.bar.set_position(sent.min(self.bar.length().unwrap_or(sent)));
+        if sent > 0 && self.began.is_none() {
+            self.began = Some(self.shown);
+        }
+        let passed_ms = self.began.map_or(0, |began| began.elapsed().as_millis() as u64);
+        let position = if self.by_time { passed_ms } else { sent };
+        self.bar.set_position(position.min(self.bar.length().unwrap_or(position)));
         (self.shown, self.sent) = (Instant::now(), sent);
     }
 
