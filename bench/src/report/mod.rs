@@ -3,6 +3,7 @@
 mod chart;
 mod html;
 mod load;
+mod picture;
 mod sections;
 
 use std::fs;
@@ -28,6 +29,9 @@ pub(crate) struct ReportArgs {
     /// The page [default: report.html in the directory].
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
+    /// The comparison's first charts beside it, as one SVG for a README.
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
 }
 
 /// Writes the page.
@@ -39,6 +43,18 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<()> {
     let to = args.to.clone().unwrap_or_else(|| args.directory.join(FILE));
     write(&to, &page(&results))?;
     progress(&format!("{} results in {}", results.len(), to.display()));
+    if let Some(file) = &args.picture {
+        let charts = sections::lab_bars(&results);
+        anyhow::ensure!(
+            !charts.is_empty(),
+            "--picture {}: no result of `maglane-bench lab` is in {}",
+            file.display(),
+            args.directory.display()
+        );
+        // The colours stand at the style's beginning.
+        let colours = STYLE.split_inclusive("\n* {").next().unwrap_or_default();
+        write(file, &picture::picture(&lead(&results), &charts, colours.trim_end_matches("* {")))?;
+    }
     Ok(())
 }
 

@@ -39,18 +39,31 @@ pub(in crate::report) fn lab(results: &[Named]) -> Html {
     html
 }
 
-fn one(result: &LabResult) -> Html {
-    let mut html = Html::default();
-    // In the order in which they come.
-    let mut metrics: Vec<&str> = Vec::new();
+/// The bars of the comparison, each with its title.
+pub(in crate::report) fn lab_bars(results: &[Named]) -> Vec<(String, Html)> {
+    let results = results.iter().filter_map(|named| match &named.saved {
+        Saved::Lab(result) => Some(result),
+        _ => None,
+    });
+    results.flat_map(|result| metrics(result)).map(|(of, figures)| bars_of(of, &figures)).collect()
+}
+
+/// Figures by what they are of, in the order in which they come.
+fn metrics(result: &LabResult) -> Vec<(&str, Vec<&LabFigure>)> {
+    let mut metrics: Vec<(&str, Vec<&LabFigure>)> = Vec::new();
     for figure in &result.figures {
-        if !metrics.contains(&figure.metric.as_str()) {
-            metrics.push(&figure.metric);
+        match metrics.iter_mut().find(|(metric, _)| *metric == figure.metric) {
+            Some((_, figures)) => figures.push(figure),
+            None => metrics.push((&figure.metric, vec![figure])),
         }
     }
-    for metric in metrics {
-        let of = result.figures.iter().filter(|figure| figure.metric == metric);
-        html.add(&metric_charts(metric, &of.collect::<Vec<_>>()));
+    metrics
+}
+
+fn one(result: &LabResult) -> Html {
+    let mut html = Html::default();
+    for (metric, figures) in metrics(result) {
+        html.add(&metric_charts(metric, &figures));
     }
     html.add(&latencies(result));
     html.add(&Html::details("All figures, and the commands that repeat them", &table(result)));
@@ -79,12 +92,25 @@ fn family(subject: &str) -> usize {
 
 /// Everybody as bars, with the fewest Services; and over Services as lines.
 fn metric_charts(metric: &str, figures: &[&LabFigure]) -> Html {
-    let scale = if figures.iter().all(|figure| figure.unit == "pps") { 1e6 } else { 1.0 };
-    let unit = match figures.first().map(|figure| figure.unit.as_str()) {
-        Some("pps") => "million packets a second",
-        Some(unit) => unit,
-        None => "",
-    };
+    let (title, bars) = bars_of(metric, figures);
+    let mut html = Html::figure(&title, &[], &bars);
+    let (unit, scale) = unit(figures);
+    html.add(&over_services(metric, unit, scale, figures));
+    html
+}
+
+/// The unit that people read, and how many of the figures' own it is.
+fn unit<'f>(figures: &[&'f LabFigure]) -> (&'f str, f64) {
+    match figures.first().map(|figure| figure.unit.as_str()) {
+        Some("pps") => ("million packets a second", 1e6),
+        Some(unit) => (unit, 1.0),
+        None => ("", 1.0),
+    }
+}
+
+/// Everybody as bars, with the fewest Services, and what they show.
+fn bars_of(metric: &str, figures: &[&LabFigure]) -> (String, Html) {
+    let (unit, scale) = unit(figures);
     let known = figures.iter().map(|figure| figure.services).filter(|services| *services > 0);
     let fewest = known.min().unwrap_or(0);
     let of_fewest = figures.iter().filter(|figure| [0, fewest].contains(&figure.services));
@@ -101,9 +127,7 @@ fn metric_charts(metric: &str, figures: &[&LabFigure]) -> Html {
         1 => format!("{metric}, 1 Service ({unit})"),
         services => format!("{metric}, {} Services ({unit})", grouped(services.into())),
     };
-    let mut html = Html::figure(&title, &[], &bars(&rows, short));
-    html.add(&over_services(metric, unit, scale, figures));
-    html
+    (title, bars(&rows, short))
 }
 
 fn over_services(metric: &str, unit: &str, scale: f64, figures: &[&LabFigure]) -> Html {

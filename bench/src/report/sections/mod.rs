@@ -6,7 +6,7 @@ mod lab;
 mod traffic;
 
 pub(super) use engine::{engine, maglev};
-pub(super) use lab::lab;
+pub(super) use lab::{lab, lab_bars};
 pub(super) use traffic::{pktgen, searches};
 
 use super::chart::Line;
