@@ -12,6 +12,7 @@ use super::place::{CLIENT, MACS, Place};
 use super::subject::{BareProgram, Running, Subject};
 use crate::error::{BenchError, Result};
 use crate::interrupt::Interrupt;
+use crate::output::progress;
 use crate::pktgen::{
     AddressRange, Content, Interface, Link, Load, Outcome, Pace, Rate, Session, SessionPlan, Shape,
     Traffic, TrialResult, Tuples, Wait, Xdp, bias, ns, parse_mac,
@@ -30,6 +31,8 @@ const MIN_LOAD_PPS: f64 = 1_000.0;
 const MAX_TRIALS: usize = 60;
 /// Trials in which the generator may send nothing at all before that is an error.
 const START_TRIES: usize = 3;
+/// With more of them busy with other things, the rest is theirs rather than a subject's.
+const MAX_BUSY_CORES: f64 = 0.25;
 /// Processor time is measured for so long at least.
 const MIN_CPU_S: f64 = 2.0;
 /// Changes of a backend for one figure, and how long between them under load.
@@ -76,11 +79,12 @@ pub(super) struct Bench<'a> {
     place: &'a Place,
     interrupt: &'a Interrupt,
     ends: [Interface; 2],
-    others: Others,
+    /// None where processor time cannot be measured.
+    others: Option<Others>,
 }
 
 /// Who else takes processor time.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Others {
     /// Cores' worth of everything that runs besides.
     busy_cores: f64,
@@ -100,7 +104,7 @@ impl<'a> Bench<'a> {
         place: &'a Place,
         interrupt: &'a Interrupt,
     ) -> Result<Self> {
-        Ok(Self { args, place, interrupt, ends: place.ends()?, others: Others::default() })
+        Ok(Self { args, place, interrupt, ends: place.ends()?, others: None })
     }
 
     /// Measures one subject once.
@@ -112,8 +116,8 @@ impl<'a> Bench<'a> {
     ) -> Result<()> {
         let mut running = subject.start(self.place, bare)?;
         self.packets(subject, book)?;
-        if self.args.measures(Metric::Cpu) {
-            let ns = self.cpu(self.session(subject, Wait::Adaptive)?)?;
+        if let Some(others) = self.others {
+            let ns = self.cpu(self.session(subject, Wait::Adaptive)?, others)?;
             book.note(subject, Metric::Cpu, ns);
         }
         if subject.has_backends() {
@@ -261,23 +265,29 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// When the generator fails, or a signal came.
-    pub(super) fn begin_round(&mut self, subject: &Subject) -> Result<()> {
+    pub(super) fn begin_round(&mut self, subject: &Subject, book: &mut Book<'_>) -> Result<()> {
+        self.others = None;
         if !self.args.measures(Metric::Cpu) {
             return Ok(());
         }
-        self.others = Others::default();
         let busy = Busy::begin();
         self.interrupt.sleep(Duration::from_secs_f64(cpu_seconds(self.args)))?;
         let (passed_ns, busy_ns) = busy.end();
         let busy_cores = busy_ns / passed_ns;
-        self.others = Others { busy_cores, generator_ns: 0.0 };
-        let generator_ns = self.cpu(self.back_to_back(subject)?)?;
-        self.others = Others { busy_cores, generator_ns };
+        if busy_cores > MAX_BUSY_CORES {
+            let why = "other programs take too much of the cores; let nothing else run";
+            progress(&format!("processor time is not measured: {busy_cores:.2} cores are busy"));
+            book.skip(&format!("processor time, in some rounds or all: {why}"));
+            return Ok(());
+        }
+        let others = Others { busy_cores, generator_ns: 0.0 };
+        let generator_ns = self.cpu(self.back_to_back(subject)?, others)?;
+        self.others = Some(Others { busy_cores, generator_ns });
         Ok(())
     }
 
     /// Processor time of all cores for each packet, at the fixed rate, without the others'.
-    fn cpu(&self, mut session: Session) -> Result<f64> {
+    fn cpu(&self, mut session: Session, others: Others) -> Result<f64> {
         let load = Load {
             pace: Pace::Even { pps: self.args.rate },
             duration_ns: ns(cpu_seconds(self.args)),
@@ -291,8 +301,7 @@ impl<'a> Bench<'a> {
         let (passed_ns, busy_ns) = busy.end();
         self.interrupt.check()?;
         let packets = outcome.sender.sent + u64::from(self.args.flows);
-        Ok((busy_ns - self.others.busy_cores * passed_ns) / packets as f64
-            - self.others.generator_ns)
+        Ok((busy_ns - others.busy_cores * passed_ns) / packets as f64 - others.generator_ns)
     }
 
     fn changes(

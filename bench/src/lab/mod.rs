@@ -136,7 +136,8 @@ fn measure(args: &LabArgs, interrupt: &Interrupt) -> Result<LabResult> {
     let mut bench = Bench::new(args, &place, interrupt)?;
     for round in 1..=args.rounds {
         book.begin(round);
-        if let Some(Err(error)) = subjects.first().map(|subject| bench.begin_round(subject)) {
+        let first = subjects.first();
+        if let Some(Err(error)) = first.map(|subject| bench.begin_round(subject, &mut book)) {
             // What was measured in rounds before is kept.
             if !matches!(error, BenchError::Interrupted) {
                 book.skip(&error);
