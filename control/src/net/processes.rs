@@ -23,7 +23,9 @@ pub(crate) fn inside(name: &str) -> Result<Vec<Pid>> {
 /// after `grace`. Names that do not exist are skipped, and so is the machine's own namespace. The
 /// caller itself is spared, the shell it was called from inside is not.
 pub(crate) fn end_all(names: &[String], grace: Duration) -> Result<()> {
-    let machine = Identity::of(Path::new("/proc/1/ns/net")).ok();
+    // Not everywhere may root look at the first process; the second is the kernel's own.
+    let of = |pid: u32| Identity::of(Path::new(&format!("/proc/{pid}/ns/net")));
+    let machine = of(1).or_else(|_| of(2)).ok();
     let identities: Vec<Identity> = names
         .iter()
         .filter_map(|name| namespace::identity(name).ok())
