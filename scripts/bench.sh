@@ -33,7 +33,7 @@ measure() {
     return
   fi
   printf '== %s, %(%T)T: maglane-bench %s\n' "$name" -1 "${*:3}" >&2
-  timeout --foreground --signal INT --kill-after 30 "$limit_s" \
+  timeout --foreground --signal INT --kill-after 10 "$limit_s" \
     "$bench" "${@:3}" -o json > "$part" || true
   if [ -s "$part" ]; then
     mv "$part" "$results/$name.json"
@@ -46,7 +46,7 @@ measure() {
 # Together less than 20 minutes, whatever happens.
 measure 90 engine engine --rounds 51
 measure 20 maglev maglev
-measure 800 lab-packets lab --rounds 5 --seconds 0.3 --only ndr,max,cpu,latency,change
+measure 760 lab-packets lab --rounds 5 --seconds 0.3 --only ndr,max,cpu,latency,change
 measure 270 lab-real-clients lab --rounds 5 --seconds 1 --services 1 \
   --only churn,bulk,requests,connections
 "$bench" report "$results"

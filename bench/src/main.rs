@@ -7,15 +7,18 @@
 //! | [`pktgen`] | the packet generator, for any dataplane |
 //! | [`search`] | throughput at a stated loss, latency at shares of it |
 //! | [`maglev`] | lookup tables: time, memory, imbalance, disruption |
+//! | [`lab`] | Maglane beside the kernel, kube-proxy's rules and bare forwarders, in a lab of its own |
 //! | [`report`] | one page of all saved results |
-//! | [`rig`] | a lab to measure in: Pods, the agent, the bare forwarder in its place |
+//! | [`rig`] | the node of `maglane lab` to measure in: Pods, the agent, a bare forwarder in its place |
 //! | [`host_port`] | packets a second through the host port: Maglane beside a bare forwarder |
 //! | [`control`] | what a cluster costs the control plane, and how soon changes are in force |
 //! | [`direct`] | bytes a second past it: Pod to Pod, with the agent and without |
-//! | [`figures`] | medians and spreads |
+//! | [`figures`], [`result`], [`output`] | medians and spreads; what is saved; what is printed |
+//! | [`namespace`], [`interrupt`] | where it is measured, and until when |
 //!
-//! A lab is made through the `maglane` command alone, as a user would, so that nothing here needs
-//! to change when its insides do.
+//! `host-port`, `direct` and `control` measure the agent, through the `maglane` command alone, as a
+//! user would, so that nothing here needs to change when its insides do. `lab` starts the engine
+//! itself.
 
 mod allocations;
 mod cli;

@@ -192,5 +192,10 @@ fn measure(args: &EngineArgs, interrupt: &Interrupt) -> Result<Vec<EngineResult>
             results.push(EngineResult::new(&origin, name, config, measured));
         }
     }
-    if results.is_empty() { Err(BenchError::Interrupted) } else { Ok(results) }
+    if !results.is_empty() {
+        return Ok(results);
+    }
+    interrupt.check()?;
+    let why = "no case that was asked for exists in these worlds: see --case, --flows".to_owned();
+    Err(BenchError::NothingMeasured { why })
 }

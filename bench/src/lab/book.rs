@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::LabArgs;
 use super::cpu::TICK_NS;
-use super::measure::{Metric, cpu_seconds};
+use super::measure::{Metric, TOLERATED_LOSS, WIDTH, cpu_seconds};
 use super::ratio::LabRatio;
 use super::result::{LabFigure, LabLatency, LabResult};
 use super::subject::{Kind, Subject};
@@ -152,6 +152,18 @@ impl<'a> Book<'a> {
         }
     }
 
+    /// Something that would tell too little, since too many packets did not arrive.
+    pub(super) fn lossy(&mut self, subject: &Subject, what: &str) {
+        self.skip(&format!(
+            "{what} of {}, {} Services, in some rounds or all: more than {}% of the packets at {} \
+             did not arrive",
+            subject.name(),
+            subject.services,
+            TOLERATED_LOSS * 100.0,
+            self.args.rate
+        ));
+    }
+
     /// Somebody who cannot be measured any more.
     pub(super) fn fail(&mut self, subject: &Subject, error: &BenchError) {
         self.skip(&format!("{}, {} Services: {error}", subject.name(), subject.services));
@@ -194,14 +206,33 @@ impl<'a> Book<'a> {
         })
     }
 
+    /// How many there were; a run that was cut short has fewer of some.
+    fn rounds(&self) -> String {
+        let latencies = self.latencies.iter().map(|one| one.rounds.len());
+        let counts =
+            || self.entries.iter().map(|entry| entry.rounds.len()).chain(latencies.clone());
+        match (counts().min(), counts().max()) {
+            (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
+            (_, most) => most.unwrap_or(0).to_string(),
+        }
+    }
+
     fn conditions(&self) -> Vec<String> {
         let args = self.args;
         vec![format!(
-            "Rounds: {}, everybody in turn in each; medians, with the least and the greatest. UDP over IPv4 in \
-             frames of 60 bytes, {} flows, between two veth pairs through a node of its own; the \
-             generator sends and receives over AF_XDP on core 0.",
-            args.rounds,
+            "Rounds: {}, everybody in turn in each; medians, with the least and the greatest. UDP over \
+             IPv4 in frames of 60 bytes, {} flows, between two veth pairs through a node of its own; \
+             the generator sends and receives over AF_XDP on core 0.",
+            self.rounds(),
             grouped(args.flows.into())
+        ),
+        format!(
+            "The kernel's paths run where packets are sent, on core 0; workers take the last cores, \
+             so that on two cores a second worker shares the generator's. Throughput without loss is \
+             searched to {:.0}% in trials of {} s and less; where it is the maximum, it may be the \
+             generator's.",
+            WIDTH * 100.0,
+            args.seconds / 2.0
         ),
         "Maglane is its engine, as the agent starts it, in a process that is told of changes; \
          kube-proxy is the rules that its proxiers write, and a change what their partial sync \
@@ -310,7 +341,7 @@ impl<'a> Book<'a> {
             let mut compare = |one: Option<&Comparable<'_>>, other: Option<&Comparable<'_>>| {
                 let (Some(one), Some(other)) = (one, other) else { return };
                 let figure = LabRatio::figure(&one.rounds, &other.rounds, one.nothing);
-                let Some(figure) = figure else { return };
+                let Some((figure, rounds_without)) = figure else { return };
                 ratios.push(LabRatio {
                     metric: metric.to_owned(),
                     subject: one.subject.name(),
@@ -318,6 +349,7 @@ impl<'a> Book<'a> {
                     services: other.subject.services,
                     more_is_better: one.more_is_better,
                     figure,
+                    rounds_without,
                 });
             };
             let fewest = self.args.services.iter().min().copied();

@@ -26,13 +26,15 @@ const CORES: [usize; 1] = [0];
 const WARM_UP_NS: u64 = 100_000_000;
 const OPEN_RATE_PPS: f64 = 100_000.0;
 /// How close the bounds of the throughput are.
-const WIDTH: f64 = 0.02;
+pub(super) const WIDTH: f64 = 0.02;
 const MIN_LOAD_PPS: f64 = 1_000.0;
 const MAX_TRIALS: usize = 60;
 /// Trials in which the generator may send nothing at all before that is an error.
 const START_TRIES: usize = 3;
 /// With more of them busy with other things, the rest is theirs rather than a subject's.
 const MAX_BUSY_CORES: f64 = 0.25;
+/// The most that may be lost where the cost of packets is measured.
+pub(super) const TOLERATED_LOSS: f64 = 0.001;
 /// Processor time is measured for so long at least.
 const MIN_CPU_S: f64 = 2.0;
 /// Changes of a backend for one figure, and how long between them under load.
@@ -117,8 +119,10 @@ impl<'a> Bench<'a> {
         let mut running = subject.start(self.place, bare)?;
         self.packets(subject, book)?;
         if let Some(others) = self.others {
-            let ns = self.cpu(self.session(subject, Wait::Adaptive)?, others)?;
-            book.note(subject, Metric::Cpu, ns);
+            match self.cpu(self.session(subject, Wait::Adaptive)?, others)? {
+                Some(ns) => book.note(subject, Metric::Cpu, ns),
+                None => book.lossy(subject, "processor time"),
+            }
         }
         if subject.has_backends() {
             self.changes(subject, &mut running, book)?;
@@ -157,7 +161,12 @@ impl<'a> Bench<'a> {
             let new_flows = Rate::new(rate.pps() * NEW_FLOWS_SHARE);
             let pace = Pace::Even { pps: rate };
             let outcome = self.trial(&mut session, pace, self.args.seconds, Some(new_flows))?;
-            book.note_latency(subject, &outcome.forward.metered);
+            if arrived(&outcome) {
+                book.note_latency(subject, &outcome.forward.metered);
+            } else {
+                // Those that did not come are the latest of all.
+                book.lossy(subject, "latency");
+            }
         }
         Ok(())
     }
@@ -281,13 +290,19 @@ impl<'a> Bench<'a> {
             return Ok(());
         }
         let others = Others { busy_cores, generator_ns: 0.0 };
-        let generator_ns = self.cpu(self.back_to_back(subject)?, others)?;
-        self.others = Some(Others { busy_cores, generator_ns });
+        match self.cpu(self.back_to_back(subject)?, others)? {
+            Some(generator_ns) => self.others = Some(Others { busy_cores, generator_ns }),
+            None => book.skip(&format!(
+                "processor time, in some rounds or all: by itself the generator loses packets at {}",
+                self.args.rate
+            )),
+        }
         Ok(())
     }
 
-    /// Processor time of all cores for each packet, at the fixed rate, without the others'.
-    fn cpu(&self, mut session: Session, others: Others) -> Result<f64> {
+    /// Processor time of all cores for each packet, at the fixed rate, without the others'; none when
+    /// too many packets did not arrive.
+    fn cpu(&self, mut session: Session, others: Others) -> Result<Option<f64>> {
         let load = Load {
             pace: Pace::Even { pps: self.args.rate },
             duration_ns: ns(cpu_seconds(self.args)),
@@ -301,7 +316,9 @@ impl<'a> Bench<'a> {
         let (passed_ns, busy_ns) = busy.end();
         self.interrupt.check()?;
         let packets = outcome.sender.sent + u64::from(self.args.flows);
-        Ok((busy_ns - others.busy_cores * passed_ns) / packets as f64 - others.generator_ns)
+        // Whoever drops packets has less to do with them.
+        let ns = (busy_ns - others.busy_cores * passed_ns) / packets as f64 - others.generator_ns;
+        Ok(arrived(&outcome).then_some(ns))
     }
 
     fn changes(
@@ -346,4 +363,9 @@ impl<'a> Bench<'a> {
         book.note(subject, Metric::Churn, forward.lost_share * self.args.seconds * 1e3);
         Ok(())
     }
+}
+
+/// Whether so many packets arrived that one may speak of what they cost.
+fn arrived(outcome: &Outcome) -> bool {
+    TrialResult::of(outcome).unserved_share() <= TOLERATED_LOSS
 }

@@ -20,8 +20,11 @@ pub(crate) struct LabRatio {
     pub(crate) services: u32,
     /// Whether a ratio above 1 is the subject's advantage.
     pub(crate) more_is_better: bool,
-    /// One a round in which both were measured.
+    /// One a round in which both were measured and more than nothing.
     pub(crate) figure: Figure,
+    /// Rounds in which one of them was not to be told from nothing: they have no ratio, and may well
+    /// be those that somebody won.
+    pub(crate) rounds_without: usize,
 }
 
 /// Who is better.
@@ -36,19 +39,28 @@ pub(crate) enum Winner {
 }
 
 impl LabRatio {
-    /// Pairs figures by their rounds. `None` without a round in which both are more than can be told
-    /// from nothing: what noise is left of a difference has no ratio.
-    pub(super) fn figure(one: &[(u32, f64)], other: &[(u32, f64)], nothing: f64) -> Option<Figure> {
-        let pair = |(round, value): &(u32, f64)| {
-            let (_, beside) = other.iter().find(|(number, _)| number == round)?;
-            (*value > nothing && *beside > nothing).then(|| ratio(*value, *beside))
-        };
-        let ratios: Vec<f64> = one.iter().filter_map(pair).collect();
-        (!ratios.is_empty()).then(|| Figure::of(ratios.into_iter()))
+    /// Pairs figures by their rounds, and counts those that have no ratio. `None` without a round in
+    /// which both are more than can be told from nothing: what noise is left of a difference has no
+    /// ratio.
+    pub(super) fn figure(
+        one: &[(u32, f64)],
+        other: &[(u32, f64)],
+        nothing: f64,
+    ) -> Option<(Figure, usize)> {
+        let beside = |round| other.iter().find(|(number, _)| *number == round);
+        let pairs: Vec<(f64, f64)> =
+            one.iter().filter_map(|(round, value)| Some((*value, beside(*round)?.1))).collect();
+        let told = pairs.iter().filter(|(one, other)| *one > nothing && *other > nothing);
+        let ratios: Vec<f64> = told.map(|(one, other)| ratio(*one, *other)).collect();
+        let without = pairs.len() - ratios.len();
+        (!ratios.is_empty()).then(|| (Figure::of(ratios.into_iter()), without))
     }
 
     /// Who is better, if it was the same in every round.
     pub(crate) fn winner(&self) -> Winner {
+        if self.rounds_without > 0 {
+            return Winner::Neither;
+        }
         match (self.figure.min > 1.0, self.figure.max < 1.0) {
             (true, _) if self.more_is_better => Winner::Subject,
             (_, true) if self.more_is_better => Winner::Beside,
@@ -136,6 +148,7 @@ mod tests {
             services,
             more_is_better,
             figure,
+            rounds_without: 0,
         }
     }
 
@@ -143,7 +156,7 @@ mod tests {
     fn rounds_that_one_missed_are_no_ratio() {
         let one = [(1, 10.0), (2, 20.0), (4, -3.0)];
         let other = [(2, 10.0), (3, 5.0), (4, 2.0)];
-        assert_eq!(LabRatio::figure(&one, &other, 0.0), Some(figure(2.0, 2.0, 2.0)));
+        assert_eq!(LabRatio::figure(&one, &other, 0.0), Some((figure(2.0, 2.0, 2.0), 1)));
         assert_eq!(LabRatio::figure(&one, &other, 10.0), None);
         assert_eq!(LabRatio::figure(&one, &[(3, 5.0)], 0.0), None);
     }
@@ -157,6 +170,8 @@ mod tests {
         assert_eq!([more(above), less(above)], [Winner::Subject, Winner::Beside]);
         assert_eq!([more(below), less(below)], [Winner::Beside, Winner::Subject]);
         assert_eq!([more(both), less(both)], [Winner::Neither; 2]);
+        let unsure = LabRatio { rounds_without: 1, ..against("kernel", 1, true, above) };
+        assert_eq!(unsure.winner(), Winner::Neither, "a round that has no ratio was won by nobody");
         assert_eq!(against("kernel", 1, true, below).advantage(), figure(2.0, 1.25, 2.5));
     }
 

@@ -89,6 +89,11 @@ impl Subject {
     /// Why it does not start.
     pub(super) fn start<'a>(&self, place: &'a Place, bare: &BareProgram) -> Result<Running<'a>> {
         let mut running = Running { place, kind: self.kind, child: None };
+        if matches!(self.kind, Kind::Kernel | Kind::Nftables | Kind::Iptables) {
+            // Connections that the kernel tracks for the one before, with its translation.
+            let flush = || run_with_input(Command::new("conntrack").arg("--flush"), "").map(drop);
+            place.node.run(flush)?;
+        }
         match self.kind {
             Kind::Kernel => {}
             Kind::Nftables => running.nft(&rules::nftables(self.services))?,
@@ -175,15 +180,13 @@ impl Drop for Running<'_> {
         // What could not be taken away goes with the namespace.
         let _ = match self.kind {
             Kind::Nftables => self.nft(rules::NFTABLES_END),
-            Kind::Iptables => self.iptables(rules::IPTABLES_END, false),
+            // Tables that are empty still take every packet through their chains.
+            Kind::Iptables => {
+                self.iptables(rules::IPTABLES_END, false).and_then(|()| self.nft("flush ruleset\n"))
+            }
             Kind::HostPort | Kind::BareHostPort => self.place.node.run(unmake_host_port),
             Kind::Kernel | Kind::XdpPorts | Kind::BarePorts => Ok(()),
         };
-        // Connections that the kernel tracks would be the next one's, too.
-        let _ = self
-            .place
-            .node
-            .run(|| run_with_input(Command::new("conntrack").arg("--flush"), "").map(drop));
     }
 }
 

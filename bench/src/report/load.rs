@@ -10,9 +10,13 @@ use crate::engine::EngineResult;
 use crate::error::{BenchError, Result};
 use crate::lab::LabResult;
 use crate::maglev::MaglevResult;
+use crate::output::progress;
 use crate::pktgen::PktgenResult;
 use crate::result::{FORMAT, Origin};
 use crate::search::SearchResult;
+
+/// Benchmarks that are looked at on their own.
+const OFF_THE_PAGE: [&str; 3] = ["control", "direct", "host-port"];
 
 /// One file's.
 #[derive(Clone, Debug)]
@@ -39,6 +43,17 @@ pub(super) struct Named {
 }
 
 impl Named {
+    /// Whether it was cut short; of engine nobody knows.
+    pub(super) fn is_cut_short(&self) -> bool {
+        match &self.saved {
+            Saved::Pktgen(result) => result.trial.interrupted,
+            Saved::Search(result) => result.interrupted,
+            Saved::Engine(_) => false,
+            Saved::Maglev(result) => result.interrupted,
+            Saved::Lab(result) => result.interrupted,
+        }
+    }
+
     /// Where it comes from.
     pub(super) fn origin(&self) -> Option<&Origin> {
         match &self.saved {
@@ -66,19 +81,24 @@ pub(super) fn load(directory: &Path) -> Result<Vec<Named>> {
         let message = "no result is there; save one with `maglane-bench … -o json > NAME.json`";
         return Err(refuse(directory, message.to_owned()));
     }
-    paths
-        .into_iter()
-        .map(|path| {
-            let text =
-                fs::read_to_string(&path).map_err(|error| refuse(&path, error.to_string()))?;
-            let saved = read(&text).map_err(|message| refuse(&path, message))?;
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            Ok(Named { name, saved })
-        })
-        .collect()
+    let mut results = Vec::new();
+    for path in paths {
+        let text = fs::read_to_string(&path).map_err(|error| refuse(&path, error.to_string()))?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        match read(&text).map_err(|message| refuse(&path, message))? {
+            Some(saved) => results.push(Named { name, saved }),
+            None => progress(&format!("{}: has no place on the page, left out", path.display())),
+        }
+    }
+    if results.is_empty() {
+        let message = "the page shows results of engine, lab, maglev, pktgen and search";
+        return Err(refuse(directory, message.to_owned()));
+    }
+    Ok(results)
 }
 
-fn read(text: &str) -> std::result::Result<Saved, String> {
+/// None of a benchmark of ours that the page does not show.
+fn read(text: &str) -> std::result::Result<Option<Saved>, String> {
     let value: Value = serde_json::from_str(text)
         .map_err(|error| format!("this is no result of maglane-bench: {error}"))?;
     let head = value.get(0).unwrap_or(&value);
@@ -89,16 +109,18 @@ fn read(text: &str) -> std::result::Result<Saved, String> {
         Some(format) => {
             return Err(format!("it has format {format}; this maglane-bench reads {FORMAT}"));
         }
-        None => return Err(format!("a result of {benchmark} has no place in the report")),
+        None if OFF_THE_PAGE.contains(&benchmark.as_str()) => return Ok(None),
+        None => return Err(not_ours()),
     }
-    match benchmark.as_str() {
+    let saved = match benchmark.as_str() {
         "pktgen" => typed(value).map(|result| Saved::Pktgen(Box::new(result))),
         "search" => typed(value).map(|result| Saved::Search(Box::new(result))),
         "engine" => typed(value).map(Saved::Engine),
         "maglev" => typed(value).map(|result| Saved::Maglev(Box::new(result))),
         "lab" => typed(value).map(|result| Saved::Lab(Box::new(result))),
         other => Err(format!("nobody knows the benchmark {other}")),
-    }
+    };
+    saved.map(Some)
 }
 
 fn typed<T: for<'a> Deserialize<'a>>(value: Value) -> std::result::Result<T, String> {

@@ -17,6 +17,8 @@ use crate::result::Origin;
 use html::Html;
 use load::{Named, load};
 
+/// Light and dark.
+const COLOURS: &str = include_str!("colours.css");
 const STYLE: &str = include_str!("style.css");
 const FILE: &str = "report.html";
 
@@ -51,9 +53,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<()> {
             file.display(),
             args.directory.display()
         );
-        // The colours stand at the style's beginning.
-        let colours = STYLE.split_inclusive("\n* {").next().unwrap_or_default();
-        write(file, &picture::picture(&lead(&results), &charts, colours.trim_end_matches("* {")))?;
+        write(file, &picture::picture(&lead(&results), &charts, COLOURS))?;
     }
     Ok(())
 }
@@ -80,7 +80,7 @@ fn page(results: &[Named]) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Maglane, measured</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <title>Maglane, measured</title>\n<style>\n{COLOURS}{STYLE}</style>\n</head>\n<body>\n<main>\n\
          {body}</main>\n</body>\n</html>\n"
     )
 }

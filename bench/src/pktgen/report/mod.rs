@@ -134,8 +134,12 @@ impl TrialResult {
 
 impl TrialResult {
     /// Share of what was to be sent, in both directions, that did not arrive: lost, or never sent
-    /// because the generator was too slow.
+    /// because the generator was too slow. All of it when TCP flows never opened: what those that did
+    /// open carried is another load.
     pub(crate) fn unserved_share(&self) -> f64 {
+        if self.never_open > 0 {
+            return 1.0;
+        }
         let directions = std::iter::once(&self.forward).chain(&self.reply);
         let (due, lost) = directions
             .fold((self.missed, self.missed), |(due, lost), one| (due + one.sent, lost + one.lost));

@@ -37,6 +37,9 @@ pub(super) fn origins(results: &[Named]) -> Html {
             ),
         ));
         html.add(&Html::element("pre", &origin.command));
+        if named.is_cut_short() {
+            html.add(&Html::element("p", "Interrupted: this is what was measured until then."));
+        }
     }
     html
 }
