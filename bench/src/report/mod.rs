@@ -53,7 +53,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<()> {
             file.display(),
             args.directory.display()
         );
-        write(file, &picture::picture(&lead(&results), &charts, COLOURS))?;
+        write(file, &picture::picture(&occasion(&results), &charts, COLOURS))?;
     }
     Ok(())
 }
@@ -85,8 +85,17 @@ fn page(results: &[Named]) -> String {
     )
 }
 
-/// When, and on which machines.
+/// When, and on which machines; and how to take it.
 fn lead(results: &[Named]) -> String {
+    format!(
+        "{}. Every figure was measured by maglane-bench; the commands stand at the end. Compare \
+         figures of one machine and one run only.",
+        occasion(results)
+    )
+}
+
+/// When, and on which machines.
+fn occasion(results: &[Named]) -> String {
     let origins: Vec<&Origin> = results.iter().filter_map(Named::origin).collect();
     let day = |origin: &&Origin| origin.began.split('T').next().unwrap_or_default().to_owned();
     let mut days: Vec<String> = origins.iter().map(day).collect();
@@ -103,9 +112,5 @@ fn lead(results: &[Named]) -> String {
     let mut machines: Vec<String> = origins.iter().map(describe).collect();
     machines.sort();
     machines.dedup();
-    format!(
-        "{when}, on {}. Every figure was measured by maglane-bench; the commands stand at the end. \
-         Compare figures of one machine and one run only.",
-        machines.join("; ")
-    )
+    format!("{when}, on {}", machines.join("; "))
 }

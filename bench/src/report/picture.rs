@@ -9,11 +9,11 @@ const TITLE_HEIGHT: u32 = 34;
 /// Between one chart and the next.
 const GAP: u32 = 14;
 
-/// Charts below each other, each with its title; `lead` says when and where.
-pub(super) fn picture(lead: &str, charts: &[(String, Html)], style: &str) -> String {
+/// Charts below each other, each with its title; `occasion` says when and where.
+pub(super) fn picture(occasion: &str, charts: &[(String, Html)], style: &str) -> String {
     let mut inside = String::new();
     let mut y = MARGIN + TITLE_HEIGHT;
-    inside.push_str(&line(MARGIN + 16, "lead", lead));
+    inside.push_str(&line(MARGIN + 16, "lead", occasion));
     for (title, chart) in charts {
         let svg = chart.to_string();
         let Some(height) = height(&svg) else { continue };
@@ -27,7 +27,7 @@ pub(super) fn picture(lead: &str, charts: &[(String, Html)], style: &str) -> Str
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{y}\" \
          viewBox=\"0 0 {WIDTH} {y}\">\n<style>\n{style}\
          .lead {{ font: 13px system-ui, sans-serif; fill: var(--muted); }}\n\
-         .title {{ font: 600 15px system-ui, sans-serif; fill: var(--ink); }}\n</style>\n\
+         .title {{ font: 600 14px system-ui, sans-serif; fill: var(--ink); }}\n</style>\n\
          <rect width=\"100%\" height=\"100%\" rx=\"8\" style=\"fill:var(--card)\"/>\n{inside}</svg>\n"
     )
 }
