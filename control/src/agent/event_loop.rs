@@ -11,7 +11,6 @@ use super::feed::Feed;
 use crate::admin::{self, Listener, Request, StatusView, SyncView};
 use crate::model::Problem;
 use crate::net::host_port::{self, HostPortOptions};
-use crate::net::neighbourhood::HostPortState;
 use crate::net::watch::Watch;
 
 /// Until what failed is tried again.
@@ -174,8 +173,7 @@ impl<D: Dataplane> EventLoop<D> {
     /// anew.
     async fn take_neighbourhood(&mut self) -> Result<(), AgentError> {
         let neighbourhood = self.net_watch.current();
-        let HostPortState { socket_end, kernel_end, .. } = neighbourhood.host_port;
-        if [socket_end, kernel_end] != self.routes.ends.map(Some) {
+        if neighbourhood.host_port.ends != self.routes.ends.map(Some) {
             return Err(AgentError::HostPortLost);
         }
         self.controller.take_neighbourhood(neighbourhood);

@@ -29,7 +29,8 @@ pub(super) enum Feed {
 /// An API server, and what was said about it.
 pub(super) struct ClusterFeed {
     cluster: Cluster,
-    /// Served beside those that the API tells of.
+    /// What `--service-cidr` says: served beside those that the API tells of. An API server of our
+    /// own has made its CIDRs of it, if it could.
     told: Vec<IpNet>,
     /// Where kubectl finds the API, when it is our own.
     kubeconfig: Option<PathBuf>,
@@ -40,7 +41,7 @@ pub(super) struct ClusterFeed {
 }
 
 impl ClusterFeed {
-    /// `told` are Service CIDRs that are served whatever the API says.
+    /// With what `--service-cidr` says, and the kubeconfig of an API server of our own.
     pub(super) fn new(cluster: Cluster, told: Vec<IpNet>, kubeconfig: Option<PathBuf>) -> Self {
         Self { cluster, told, kubeconfig, started: Instant::now(), complete: false, served: None }
     }
@@ -117,10 +118,18 @@ impl Feed {
 impl ClusterFeed {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = self.cluster.problems();
-        problems.extend(self.no_cidr().map(Problem::new));
-        problems.extend(self.not_allocated_from().map(Problem::new));
-        problems.extend(self.server_in_cidrs().map(Problem::new));
+        problems.extend(self.cidr_problems().map(Problem::new));
         problems
+    }
+
+    /// What is wrong with the CIDRs in force.
+    fn cidr_problems(&self) -> impl Iterator<Item = String> {
+        let all = [self.no_cidr(), self.not_allocated_from(), self.server_in_cidrs()];
+        all.into_iter().flatten()
+    }
+
+    fn is_our_own(&self) -> bool {
+        self.kubeconfig.is_some()
     }
 
     async fn take_in<D: Dataplane>(
@@ -160,8 +169,7 @@ impl ClusterFeed {
         of_api: Option<Vec<IpNet>>,
         controller: &mut Controller<D>,
     ) -> Result<Option<Vec<IpNet>>, AgentError> {
-        // An API server of our own has made its CIDRs of those, if it could.
-        let told = if self.kubeconfig.is_some() { &[][..] } else { &self.told };
+        let told = if self.is_our_own() { &[][..] } else { &self.told };
         let cidrs = union(told, of_api.unwrap_or_default());
         if self.served.as_ref() == Some(&cidrs) {
             return Ok(None);
@@ -174,10 +182,7 @@ impl ClusterFeed {
         if let Some(ip) = self.server_ip_in(&cidrs).filter(|_| !self.complete) {
             return Err(AccessError::ClusterIp(ip).into());
         }
-        let problems = [self.no_cidr(), self.server_in_cidrs(), self.not_allocated_from()];
-        for problem in problems.into_iter().flatten() {
-            tracing::warn!("{problem}");
-        }
+        self.cidr_problems().for_each(|problem| tracing::warn!("{problem}"));
         Ok(Some(cidrs))
     }
 
@@ -187,7 +192,7 @@ impl ClusterFeed {
 
     /// An API server of our own takes addresses from the ServiceCIDRs that it has already.
     fn not_allocated_from(&self) -> Option<String> {
-        let served = self.served.as_ref().filter(|_| self.kubeconfig.is_some())?;
+        let served = self.served.as_ref().filter(|_| self.is_our_own())?;
         let told = self.told.iter().find(|cidr| !served.contains(cidr))?;
         Some(format!(
             "no ClusterIP comes from --service-cidr {told}: in the data directory there are the \

@@ -67,7 +67,7 @@ impl Resource {
 }
 
 /// A group and its version as objects name them: `v1`, `apps/v1`.
-pub(super) fn api_version(group: &str, version: &str) -> String {
+pub(crate) fn api_version(group: &str, version: &str) -> String {
     if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
 }
 

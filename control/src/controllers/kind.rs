@@ -2,6 +2,11 @@
 
 use kube::core::{ApiResource, GroupVersionKind};
 
+use crate::apiserver::resource;
+
+/// Of all of them.
+const VERSION: &str = "v1";
+
 /// A kind of the API.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Kind {
@@ -84,10 +89,7 @@ impl Kind {
 
     /// `apps/v1`.
     pub(super) fn api_version(self) -> String {
-        match self.names().group {
-            "" => "v1".to_owned(),
-            group => format!("{group}/v1"),
-        }
+        resource::api_version(self.names().group, VERSION)
     }
 
     /// Whether objects live in namespaces.
@@ -98,8 +100,7 @@ impl Kind {
     /// Path of the collection in a namespace; of all, when it is empty.
     pub(super) fn path(self, namespace: &str) -> String {
         let Names { group, plural, namespaced, .. } = self.names();
-        let root =
-            if group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{group}/v1") };
+        let root = resource::root(group, VERSION);
         if namespaced && !namespace.is_empty() {
             format!("{root}/namespaces/{namespace}/{plural}")
         } else {
@@ -110,7 +111,7 @@ impl Kind {
     /// As the client library wants it.
     pub(super) fn api_resource(self) -> ApiResource {
         let Names { group, kind, plural, .. } = self.names();
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural)
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, VERSION, kind), plural)
     }
 
     fn names(self) -> Names {
@@ -156,7 +157,7 @@ mod tests {
     fn kinds_are_where_the_server_has_them() {
         for kind in Kind::ALL {
             let Names { group, plural, .. } = kind.names();
-            let served = kinds::by_plural(group, "v1", plural).expect("it is served");
+            let served = kinds::by_plural(group, VERSION, plural).expect("it is served");
             assert_eq!(served.kind, kind.kind());
             assert_eq!(served.namespaced, kind.is_namespaced());
             assert_eq!(served.api_version(), kind.api_version());

@@ -64,12 +64,9 @@ pub(crate) fn delete(
         }
         let gone: Vec<Name> = report.changes.iter().map(|(name, _)| name.clone()).collect();
         wait_until_gone(&api, gone, report).await?;
-        settle::slices(&api, report).await?;
         in_force::wait(site, &api, report).await
     })?;
-    let told = agent::sync(site, interrupt)?;
-    hear(told, &given, report);
-    Ok(())
+    hear_agent(site, &given, interrupt, report)
 }
 
 /// Starts the agent again if the lab's has ended.
@@ -114,12 +111,9 @@ pub(super) fn bring_in(
             report.step("starting processes");
         }
         settle::pods(site, &api, &applied, report).await?;
-        settle::slices(&api, report).await?;
         in_force::wait(site, &api, report).await
     })?;
-    let told = agent::sync(site, interrupt)?;
-    hear(told, &given, report);
-    Ok(())
+    hear_agent(site, &given, interrupt, report)
 }
 
 async fn apply_one(
@@ -286,6 +280,17 @@ async fn explain(site: &Site, api: &Api, mut problem: Problem) -> Result<Problem
 
 fn located(problem: Problem, given: &Given) -> Problem {
     problem.object(&given.name).origin(given.origin.clone())
+}
+
+/// Asks the agent what it finds wrong, once it has taken everything in.
+fn hear_agent(
+    site: &Site,
+    given: &[Given],
+    interrupt: &Interrupt,
+    report: &mut Report,
+) -> Result<()> {
+    hear(agent::sync(site, interrupt)?, given, report);
+    Ok(())
 }
 
 /// Takes what the agent finds wrong with the objects that were given, and with none of the others:

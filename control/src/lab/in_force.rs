@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::api::Api;
 use super::report::Report;
-use super::{Result, Site};
+use super::{Result, Site, settle};
 use crate::admin::Client;
 use crate::model::labels::{HEADLESS_LABEL, PROXY_NAME_LABEL, SERVICE_NAME_LABEL};
 use crate::model::{BackendState, Problem, ServiceInfo, is_headless};
@@ -20,8 +20,9 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How long the agent may take. What it does not take at all, it complains about.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Waits until the agent serves the API's Services, and no others.
+/// Waits until slices say what Pods do, and the agent serves the API's Services, and no others.
 pub(super) async fn wait(site: &Site, api: &Api, report: &mut Report) -> Result<()> {
+    settle::slices(api, report).await?;
     let services: Vec<Service> = api.all("").await?;
     let slices: Vec<EndpointSlice> = api.all("").await?;
     let wanted = wanted(&services, &slices);

@@ -71,10 +71,8 @@ pub(crate) struct Neighbourhood {
 /// What is there of the host port, which anybody with enough rights may take down.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct HostPortState {
-    /// Index of the end for sockets.
-    pub(crate) socket_end: Option<u32>,
-    /// Index of the kernel's end.
-    pub(crate) kernel_end: Option<u32>,
+    /// Indices of its ends, the sockets' and the kernel's.
+    pub(crate) ends: [Option<u32>; 2],
     /// Whether both are up.
     pub(crate) up: bool,
     /// Where routes lead into the kernel's end. Sorted.
@@ -85,9 +83,12 @@ pub(crate) struct HostPortState {
 /// `ports` are the names of the XDP ports.
 pub(crate) async fn read(handle: &Handle, ports: &[String]) -> Result<Neighbourhood> {
     let interfaces = link::list(handle).await?;
-    let all_routes = routes(handle).await?;
-    let routes: Vec<_> = all_routes.iter().filter_map(host_route).collect();
-    let host_port = host_port(&interfaces, &all_routes);
+    let mut host_port = host_port(&interfaces);
+    let routes = routes(handle, &host_port).await?;
+    let into_host_port = routes.iter().filter(|route| leads_into(route, &host_port));
+    host_port.routes = into_host_port.filter_map(destination).collect();
+    host_port.routes.sort();
+    let routes: Vec<_> = routes.iter().filter_map(host_route).collect();
     let known = neighbours(handle).await?;
     let node_addresses = node_addresses(handle).await?;
     let pods = interfaces
@@ -112,14 +113,15 @@ pub(crate) async fn read(handle: &Handle, ports: &[String]) -> Result<Neighbourh
     Ok(Neighbourhood { pods, uplinks, ports, node_addresses, neighbours, host_port })
 }
 
-fn host_port(interfaces: &[Interface], routes: &[RouteMessage]) -> HostPortState {
+/// Without its routes.
+fn host_port(interfaces: &[Interface]) -> HostPortState {
     let find = |name| interfaces.iter().find(|interface| interface.name == name);
     let ends = [find(SOCKET_END), find(KERNEL_END)];
-    let [socket_end, kernel_end] = ends.map(|end| end.map(|end| end.index));
-    let into = routes.iter().filter(|route| kernel_end.is_some() && leaves_by(route) == kernel_end);
-    let mut routes: Vec<_> = into.filter_map(destination).collect();
-    routes.sort();
-    HostPortState { socket_end, kernel_end, up: ends.iter().flatten().all(|end| end.up), routes }
+    HostPortState {
+        ends: ends.map(|end| end.map(|end| end.index)),
+        up: ends.iter().flatten().all(|end| end.up),
+        routes: Vec::new(),
+    }
 }
 
 /// A Pod's veth: its other end is in another network namespace.
@@ -155,7 +157,8 @@ fn pod(interface: &Interface, routes: &[(IpAddr, u32)], known: &[Neighbour]) -> 
     }
 }
 
-async fn routes(handle: &Handle) -> Result<Vec<RouteMessage>> {
+/// Those that matter here, of all tables.
+async fn routes(handle: &Handle, host_port: &HostPortState) -> Result<Vec<RouteMessage>> {
     let mut found = Vec::new();
     let all = [
         RouteMessageBuilder::<std::net::Ipv4Addr>::new().build(),
@@ -170,14 +173,19 @@ async fn routes(handle: &Handle) -> Result<Vec<RouteMessage>> {
                 .try_collect()
                 .await
                 .map_err(|error| NetError::netlink("list", "routes", error))?;
-        found.extend(routes);
+        found.extend(routes.into_iter().filter(|route| concerns(route, host_port)));
     }
     Ok(found)
 }
 
 /// Whether a route may matter here: it is for one address, or leads into the host port.
 pub(super) fn concerns(route: &RouteMessage, host_port: &HostPortState) -> bool {
-    is_host_route(route) || leaves_by(route).is_some_and(|oif| host_port.kernel_end == Some(oif))
+    is_host_route(route) || leads_into(route, host_port)
+}
+
+fn leads_into(route: &RouteMessage, host_port: &HostPortState) -> bool {
+    let [_, kernel_end] = host_port.ends;
+    kernel_end.is_some() && leaves_by(route) == kernel_end
 }
 
 fn is_host_route(route: &RouteMessage) -> bool {

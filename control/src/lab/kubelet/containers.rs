@@ -137,10 +137,8 @@ impl Worker {
 
     /// What its environment is made of is not there: it has not run, and waits for that.
     fn not_yet(&mut self, index: usize, message: String) {
+        self.tell_failure(index, &message);
         let container = &mut self.record.containers[index];
-        let field = field(container);
-        let text = format!("Error: {message}");
-        self.context.events.container(&self.pod, &field, Severity::Warning, "Failed", &text);
         if let RunState::Ended(ended) = &container.state {
             container.last = Some(ended.clone());
         }
@@ -150,12 +148,16 @@ impl Worker {
     }
 
     fn cannot_start(&mut self, index: usize, message: String) {
+        self.tell_failure(index, &message);
         let container = &mut self.record.containers[index];
-        let text = format!("Error: {message}");
-        let field = field(container);
-        self.context.events.container(&self.pod, &field, Severity::Warning, "Failed", &text);
         container.state = RunState::Ended(Ended::not_started(message, Self::now()));
         (container.started, container.ready) = (false, false);
+    }
+
+    fn tell_failure(&self, index: usize, message: &str) {
+        let field = field(&self.record.containers[index]);
+        let text = format!("Error: {message}");
+        self.context.events.container(&self.pod, &field, Severity::Warning, "Failed", &text);
     }
 
     /// Follows a container that runs: its end, its ports, its probes.

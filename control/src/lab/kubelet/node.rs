@@ -42,26 +42,18 @@ pub(super) async fn follow(client: Client, options: LabOptions, seen: watch::Sen
     let mut events = std::pin::pin!(watcher(api, own).default_backoff());
     let mut listed = false;
     while let Some(event) = events.next().await {
-        let gone = match event {
-            Ok(Event::Init) => {
-                listed = false;
-                false
-            }
+        match event {
+            Ok(Event::Init) => listed = false,
             Ok(Event::InitApply(node) | Event::Apply(node)) => {
                 listed = true;
                 seen.send_replace(node);
-                false
             }
-            Ok(Event::InitDone) => !listed,
-            Ok(Event::Delete(_)) => true,
-            Err(error) => {
-                tracing::warn!("the Node cannot be watched, trying again: {error}");
-                false
+            Ok(Event::InitDone) if listed => {}
+            Ok(Event::InitDone | Event::Delete(_)) => {
+                tracing::warn!("the Node was deleted: registering it again");
+                seen.send_replace(register(&client, &options).await);
             }
-        };
-        if gone {
-            tracing::warn!("the Node was deleted: registering it again");
-            seen.send_replace(register(&client, &options).await);
+            Err(error) => tracing::warn!("the Node cannot be watched, trying again: {error}"),
         }
     }
 }

@@ -168,18 +168,8 @@ impl BackOff {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::for_test::{at, pod};
     use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_000_000 + second).unwrap()
-    }
-
-    fn pod(spec: &str) -> (Pod, PodRecord) {
-        let text = format!("{{metadata: {{name: p, namespace: n, uid: u}}, spec: {spec}}}");
-        let pod: Pod = serde_yaml_ng::from_str(&text).unwrap();
-        let record = PodRecord::new(&pod, at(0));
-        (pod, record)
-    }
 
     fn running() -> RunState {
         RunState::Running { process: None, since: at(0) }

@@ -299,3 +299,21 @@ pub(super) fn specification<'p>(pod: &'p Pod, record: &ContainerRecord) -> Optio
     };
     containers.find(|container| container.name == record.name)
 }
+
+#[cfg(test)]
+pub(super) mod for_test {
+    use super::*;
+
+    /// Seconds after some moment.
+    pub(in super::super) fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    /// A Pod of this specification, and of which nothing stands yet.
+    pub(in super::super) fn pod(spec: &str) -> (Pod, PodRecord) {
+        let text = format!("{{metadata: {{name: p, namespace: n, uid: u}}, spec: {spec}}}");
+        let pod: Pod = serde_yaml_ng::from_str(&text).unwrap();
+        let record = PodRecord::new(&pod, at(0));
+        (pod, record)
+    }
+}

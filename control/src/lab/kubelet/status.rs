@@ -237,18 +237,8 @@ fn container_status(pod: &Pod, record: &PodRecord, one: &ContainerRecord) -> Con
 #[cfg(test)]
 mod tests {
     use super::super::record::Sandbox;
+    use super::super::record::for_test::{at, pod};
     use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_000_000 + second).unwrap()
-    }
-
-    fn pod(spec: &str) -> (Pod, PodRecord) {
-        let text = format!("{{metadata: {{name: p, namespace: n, uid: u}}, spec: {spec}}}");
-        let pod: Pod = serde_yaml_ng::from_str(&text).unwrap();
-        let record = PodRecord::new(&pod, at(0));
-        (pod, record)
-    }
 
     fn with_network(record: &mut PodRecord) {
         record.sandbox = Some(Sandbox {
