@@ -48,7 +48,8 @@ pub(crate) struct SenderReport {
     pub(crate) missed: u64,
     /// Of frames that count, without the frame check sequence.
     pub(crate) bytes: u64,
-    /// From the first to the end of the last packet's place in the schedule.
+    /// From the first packet to the end of the last one's place in the schedule, or until it was
+    /// sent, whichever was later.
     pub(crate) elapsed_ns: u64,
     /// Flows that were opened while packets counted.
     pub(crate) new_flows: u64,

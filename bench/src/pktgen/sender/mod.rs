@@ -30,8 +30,10 @@ pub(crate) use load::{Load, OPEN_RATE_PPS, SenderReport, Traffic};
 const RETRY_NS: u64 = 300_000_000;
 /// When no flow could send for so long, none ever will.
 const STALLED_NS: u64 = 2_000_000_000;
-/// What is late by so much when the time is over is not sent any more.
+/// What is late by so much when the time is over is not sent any more; nor what is late by so much
+/// of the time, or a short trial would be of another rate than it says.
 const GRACE_NS: u64 = 20_000_000;
+const GRACE_SHARE: u64 = 200;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -202,15 +204,15 @@ impl Sender {
         let load = self.load;
         let since_ns = now_ns.saturating_sub(self.phase_start_ns);
         let planned = load.count.or_else(|| load.pace.due_before(load.duration_ns));
-        let late = load.count.is_none() && since_ns >= load.duration_ns + GRACE_NS;
+        let grace_ns = GRACE_NS.min(load.duration_ns / GRACE_SHARE);
+        let late = load.count.is_none() && since_ns >= load.duration_ns + grace_ns;
         let is_over = planned.is_some_and(|planned| self.phase_count >= planned)
             || load.pace == Pace::Max && load.count.is_none() && since_ns >= load.duration_ns;
         if late || is_over {
             self.report.missed = planned.unwrap_or(0).saturating_sub(self.phase_count);
-            self.report.elapsed_ns = match load.pace.due_ns(self.phase_count) {
-                Some(due_ns) if !late => due_ns.max(1),
-                _ => since_ns,
-            };
+            // Who was late took longer than the schedule says.
+            self.report.elapsed_ns =
+                load.pace.due_ns(self.phase_count).unwrap_or(0).max(since_ns).max(1);
             self.enter(Phase::Close, now_ns);
             return None;
         }

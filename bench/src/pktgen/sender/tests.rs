@@ -147,6 +147,30 @@ fn a_sender_that_is_too_slow_says_what_it_missed() {
 }
 
 #[test]
+fn a_pause_at_the_end_counts_as_time_or_costs_packets() {
+    let with_pause = |duration_ns| {
+        let load = Load { duration_ns, ..load(None) };
+        let mut sender = Sender::new(traffic(false, 1, 1), load, Run::new(RUN), 0, 0);
+        let mut frame = vec![0; 2_048];
+        let (mut now_ns, all) = (0, duration_ns / 100_000);
+        while !sender.is_over() {
+            match sender.next(now_ns) {
+                Some(job) => _ = sender.write(&job, &mut frame),
+                None if sender.sent() == all - 5 => now_ns += 2_000_000,
+                None => now_ns += STEP,
+            }
+        }
+        sender.finish()
+    };
+    let long = with_pause(500_000_000);
+    assert_eq!((long.sent, long.missed), (5_000, 0));
+    assert!((501_000_000..502_000_000).contains(&long.elapsed_ns), "{long:?}");
+    // In so short a trial that would be a tenth more packets than its rate has.
+    let short = with_pause(20_000_000);
+    assert_eq!((short.sent, short.missed), (195, 5));
+}
+
+#[test]
 fn one_that_is_ended_before_its_time_knows_how_long_it_sent() {
     let mut sender = Sender::new(traffic(false, 1, 1), load(None), Run::new(RUN), 0, 0);
     let mut frame = vec![0; 2_048];
