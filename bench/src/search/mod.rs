@@ -8,7 +8,10 @@ use clap::Args;
 use crate::error::{BenchError, Result};
 use crate::interrupt::Interrupt;
 use crate::output::{self, Format, progress};
-use crate::pktgen::{Content, Pace, Rate, Session, TrafficArgs, TrialResult, bias, ns, seconds};
+use crate::pktgen::{
+    Bias, Content, Load, Pace, Rate, Session, SessionPlan, TrafficArgs, TrialResult, bias, ns,
+    seconds,
+};
 use crate::result::Origin;
 pub(crate) use mlr::{Goal, Next, Range, Trial};
 pub(crate) use report::SearchResult;
@@ -81,14 +84,15 @@ fn search(args: &SearchArgs, interrupt: &Interrupt) -> Result<SearchResult> {
     let traffic = args.traffic.flows(&plan)?;
     let described = args.traffic.describe(&traffic);
     let content = Content::Flows(traffic);
+    let alone = Alone { plan: plan.clone(), content: content.clone(), interrupt };
     let mut bias = None;
     if !args.no_bias {
-        let load = args.traffic.load(Pace::Max, ns(args.trial), WARM_UP_NS)?;
-        bias = Some(bias::measure(&plan, &content, &load, interrupt)?);
+        bias = Some(alone.measure(&args.traffic.load(Pace::Max, ns(args.trial), WARM_UP_NS)?)?);
     }
     let session = Session::open(plan, content, interrupt)?;
     let path = session.path();
-    let mut search = Search { args, session, trials: Vec::new(), measured: 0, interrupted: false };
+    let (trials, measured, interrupted) = (Vec::new(), 0, false);
+    let mut search = Search { args, alone, session, trials, measured, interrupted };
     let goals = search.throughput()?;
     let mut latencies = Vec::new();
     if !args.no_latency && !search.interrupted {
@@ -109,8 +113,22 @@ fn search(args: &SearchArgs, interrupt: &Interrupt) -> Result<SearchResult> {
     })
 }
 
+/// The generator by itself, at any load.
+struct Alone<'a> {
+    plan: SessionPlan,
+    content: Content,
+    interrupt: &'a Interrupt,
+}
+
+impl Alone<'_> {
+    fn measure(&self, load: &Load) -> Result<Bias> {
+        bias::measure(&self.plan, &self.content, load, self.interrupt)
+    }
+}
+
 struct Search<'a> {
     args: &'a SearchArgs,
+    alone: Alone<'a>,
     session: Session,
     trials: Vec<Trial>,
     measured: usize,
@@ -205,11 +223,28 @@ impl Search<'_> {
             if self.interrupted {
                 break;
             }
-            let result = LatencyResult { at: name, load_pps, trial };
+            let bias = self.bias(pace)?;
+            let result = LatencyResult { at: name, load_pps, trial, bias };
             progress(&result.text());
             results.push(result);
         }
         Ok(results)
+    }
+
+    /// The generator's own at such a load.
+    fn bias(&mut self, pace: Pace) -> Result<Option<Bias>> {
+        if self.args.no_bias {
+            return Ok(None);
+        }
+        let load = self.args.traffic.load(pace, ns(self.args.latency), WARM_UP_NS)?;
+        match self.alone.measure(&load) {
+            // What was measured is kept.
+            Err(BenchError::Interrupted) => {
+                self.interrupted = true;
+                Ok(None)
+            }
+            bias => bias.map(Some),
+        }
     }
 
     fn trial(&mut self, pace: Pace, seconds: f64) -> Result<TrialResult> {

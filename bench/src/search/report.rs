@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mlr::{Goal, Range, Trial};
 use crate::output::table;
-use crate::pktgen::{Bias, Latency, TrafficInfo, TrialResult};
+use crate::pktgen::{Bias, DirectionResult, Latency, TrafficInfo, TrialResult};
 use crate::result::Origin;
 
 const MPPS: f64 = 1e6;
@@ -93,9 +93,22 @@ pub(crate) struct LatencyResult {
     /// What came of it.
     #[serde(flatten)]
     pub(crate) trial: TrialResult,
+    /// The generator's own, at the same load.
+    pub(crate) bias: Option<Bias>,
 }
 
 impl LatencyResult {
+    /// A table's rows: what was measured, and beside it the generator's own. Each has a name, and
+    /// what went that way.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (String, &DirectionResult)> {
+        let bias = self.bias.as_ref().map(|bias| ("back to back", &bias.trial));
+        let trials = std::iter::once((self.at.as_str(), &self.trial)).chain(bias);
+        trials.flat_map(|(name, trial)| {
+            let named = move |(direction, one)| (format!("{name}, {direction}"), one);
+            trial.directions().map(named)
+        })
+    }
+
     /// One line.
     pub(super) fn text(&self) -> String {
         let latency = self.trial.forward.latency_ns.as_ref();
@@ -165,15 +178,9 @@ impl SearchResult {
         let header = ["", "MPPS", "LOST", "P50 µs", "P90", "P99", "P99.9", "MAX"];
         let mut rows = table(header);
         for one in &self.latencies {
-            let directions =
-                [("", Some(&one.trial.forward)), (", reply", one.trial.reply.as_ref())];
-            for (name, direction) in directions {
-                let Some(direction) = direction else { continue };
-                let mut row = vec![
-                    format!("{}{name}", one.at),
-                    format!("{:.4}", one.load_pps / MPPS),
-                    direction.lost.to_string(),
-                ];
+            for (name, direction) in one.rows() {
+                let mpps = format!("{:.4}", one.load_pps / MPPS);
+                let mut row = vec![name, mpps, direction.lost.to_string()];
                 row.extend(direction.latency_ns.iter().flat_map(Latency::cells));
                 rows.add_row(row);
             }

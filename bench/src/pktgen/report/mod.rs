@@ -133,6 +133,12 @@ impl TrialResult {
 }
 
 impl TrialResult {
+    /// Each direction, with its name.
+    pub(crate) fn directions(&self) -> impl Iterator<Item = (&'static str, &DirectionResult)> {
+        let reply = self.reply.as_ref().map(|reply| ("reply", reply));
+        std::iter::once(("forward", &self.forward)).chain(reply)
+    }
+
     /// Share of what was to be sent, in both directions, that did not arrive: lost, or never sent
     /// because the generator was too slow. All of it when TCP flows never opened: what those that did
     /// open carried is another load.
@@ -140,9 +146,10 @@ impl TrialResult {
         if self.never_open > 0 {
             return 1.0;
         }
-        let directions = std::iter::once(&self.forward).chain(&self.reply);
-        let (due, lost) = directions
-            .fold((self.missed, self.missed), |(due, lost), one| (due + one.sent, lost + one.lost));
+        let (due, lost) =
+            self.directions().fold((self.missed, self.missed), |(due, lost), (_, one)| {
+                (due + one.sent, lost + one.lost)
+            });
         ratio(lost as f64, due as f64)
     }
 }

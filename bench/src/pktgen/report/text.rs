@@ -42,9 +42,7 @@ impl PktgenResult {
         let bias = self.bias.as_ref().map(|bias| &bias.trial);
         for (name, trial) in [("", Some(&self.trial)), ("back to back, ", bias)] {
             let Some(trial) = trial else { continue };
-            let directions = [("forward", Some(&trial.forward)), ("reply", trial.reply.as_ref())];
-            for (direction, result) in directions {
-                let Some(result) = result else { continue };
+            for (direction, result) in trial.directions() {
                 rows.add_row(result.row(&format!("{name}{direction}"), result.latency_ns.as_ref()));
                 if let Some(latency) = &result.first_packet_latency_ns {
                     let mut row: Vec<String> = vec![String::new(); 14];

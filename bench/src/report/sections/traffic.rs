@@ -1,6 +1,6 @@
 use super::{latency_cells, mpps, percentile, percentiles, us};
 use crate::output::grouped;
-use crate::pktgen::{PktgenResult, Step, TrialResult};
+use crate::pktgen::{PktgenResult, Step};
 use crate::report::chart::{Axis, Bar, Line, bars, line_figure};
 use crate::report::html::Html;
 use crate::report::load::{Named, Saved};
@@ -59,14 +59,14 @@ fn search(name: &str, result: &SearchResult) -> Html {
     let mut of_load = Vec::new();
     let mut rows = Vec::new();
     for one in &result.latencies {
-        let directions = [("", Some(&one.trial.forward)), (", reply", one.trial.reply.as_ref())];
-        for (direction, result) in directions {
-            let Some(result) = result else { continue };
-            let name = format!("{}{direction}", one.at);
-            let mut row = vec![name.clone(), mpps(&one.load_pps), grouped(result.lost)];
-            row.extend(latency_cells(result.latency_ns.as_ref()));
+        for (name, direction) in one.rows() {
+            let mut row = vec![name, mpps(&one.load_pps), grouped(direction.lost)];
+            row.extend(latency_cells(direction.latency_ns.as_ref()));
             rows.push(row);
+        }
+        for (direction, result) in one.trial.directions() {
             if let Some(latency) = &result.latency_ns {
+                let name = format!("{}, {direction}", one.at);
                 of_load.push(percentiles(name, of_load.len(), latency));
             }
         }
@@ -104,7 +104,7 @@ fn run(name: &str, result: &PktgenResult) -> Html {
     let mut of_direction = Vec::new();
     for (whose, trial) in [("", Some(&result.trial)), ("back to back, ", bias)] {
         let Some(trial) = trial else { continue };
-        for (direction, one) in directions(trial) {
+        for (direction, one) in trial.directions() {
             let name = format!("{whose}{direction}");
             let mut row = vec![name.clone()];
             row.extend(
@@ -139,13 +139,6 @@ fn run(name: &str, result: &PktgenResult) -> Html {
     html.add(&line_figure(title, &of_direction, PERCENTILES, LATENCY));
     html.add(&timeline(&result.trial.forward.timeline));
     html
-}
-
-fn directions(
-    trial: &TrialResult,
-) -> impl Iterator<Item = (&'static str, &crate::pktgen::DirectionResult)> {
-    std::iter::once(("forward", &trial.forward))
-        .chain(trial.reply.as_ref().map(|one| ("reply", one)))
 }
 
 fn timeline(steps: &[Step]) -> Html {
