@@ -1,34 +1,31 @@
 //! A node with Pods, Services and established flows, and packets of theirs: what the pipeline's
 //! measurements run on, this crate's own and `maglane-bench engine`.
 
+mod frame;
+mod node;
+
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use arrayvec::ArrayVec;
-use etherparse::PacketBuilder;
 use maglane_dataplane::flow::{Fingerprints, FlowConfig, FlowTable};
 use maglane_dataplane::pipeline::{BATCH, Ingress, Packet, Pipeline, PipelineConfig, Verdict, Via};
-use maglane_dataplane::service::{
-    Backend, ForwardingTable, Frontend, NextHop, Service, ServiceTable, Snapshot,
-};
-use maglane_dataplane::wire::{Endpoint, HashKeys, Protocol};
+use maglane_dataplane::service::Snapshot;
+use maglane_dataplane::wire::{Endpoint, HashKeys};
 use maglane_dataplane::xsk::prefer_huge_pages;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
+
+use frame::{ACK, SYN, destination, write_packet};
+use node::{client, service, snapshot};
 
 /// Packets between two looks at the clock: few enough for their frames to stay in the cache, as
 /// those that have just come in do.
 pub(crate) const PACKETS: usize = 8 * BATCH;
 /// Beside the packet, a frame has room for an answer that is longer.
 const ANSWER_BYTES: usize = 196;
-const PODS: u32 = 250;
-/// Linux picks even ports: so many a client.
-const FLOWS_PER_CLIENT: u32 = 14_000;
-const SYN: u8 = 2;
-const ACK: u8 = 16;
 /// Longer than any flow may be silent.
 const A_DAY_AND_MORE_MS: u64 = 25 * 3_600 * 1_000;
 
@@ -267,86 +264,4 @@ impl World {
         }
         self.frames = frames;
     }
-}
-
-/// An address of one of three networks: clients, Services, Pods.
-fn address(network: u8, number: u32, ipv6: bool) -> IpAddr {
-    match ipv6 {
-        true => Ipv6Addr::from_bits(
-            (0xfd00 << 112) | (u128::from(network) << 64) | (u128::from(number) + 1),
-        )
-        .into(),
-        false => Ipv4Addr::from_bits(u32::from_be_bytes([10, network, 0, 1]) + number).into(),
-    }
-}
-
-fn client(flow: u32, ipv6: bool) -> Endpoint {
-    let (host, port) = (flow / FLOWS_PER_CLIENT, flow % FLOWS_PER_CLIENT);
-    Endpoint { address: address(128, host, ipv6).into(), port: 32_768 + 2 * port as u16 }
-}
-
-fn service(number: u32, ipv6: bool) -> Endpoint {
-    Endpoint { address: address(96, number, ipv6).into(), port: 80 }
-}
-
-fn pod(number: u32, ipv6: bool) -> IpAddr {
-    address(244, number % PODS, ipv6)
-}
-
-fn snapshot(config: &WorldConfig) -> Snapshot {
-    let WorldConfig { flows, services, backends, ipv6, .. } = *config;
-    let frontends = (0..services).map(|number| {
-        let backends = (0..backends).map(|backend| {
-            let place = number * backends + backend;
-            let port = 8_080 + (place / PODS % 50_000) as u16;
-            Backend { endpoint: Endpoint { address: pod(place, ipv6).into(), port }, weight: 1 }
-        });
-        let frontend = Frontend { endpoint: service(number, ipv6), protocol: Protocol::Tcp };
-        (frontend, Arc::new(Service::new(backends.collect(), Vec::new())))
-    });
-    let hop = |interface| NextHop::Pod { interface, mac: [2; 6], mtu: 1500 };
-    let pods = (0..PODS).map(|number| (pod(number, ipv6).into(), hop(number + 10)));
-    let clients = (0..PODS.max(flows / FLOWS_PER_CLIENT + 1))
-        .map(|number| (address(128, number, ipv6).into(), hop(number + 300)));
-    Snapshot {
-        generation: 1,
-        services: ServiceTable::new(frontends),
-        forwarding: ForwardingTable::new(pods.chain(clients)),
-        ..Snapshot::default()
-    }
-}
-
-/// Where a translated packet goes.
-fn destination(frame: &[u8], ipv6: bool) -> Endpoint {
-    let port = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
-    match ipv6 {
-        true => {
-            let bytes: [u8; 16] = frame[38..54].try_into().unwrap();
-            Endpoint { address: IpAddr::from(bytes).into(), port: port(56) }
-        }
-        false => {
-            let bytes: [u8; 4] = frame[30..34].try_into().unwrap();
-            Endpoint { address: IpAddr::from(bytes).into(), port: port(36) }
-        }
-    }
-}
-
-fn write_packet(frame: &mut [u8], source: Endpoint, destination: Endpoint, flags: u8) {
-    let ethernet = PacketBuilder::ethernet2([0; 6], [0x0a, 1, 0, 0, 0, 7]);
-    let [from, to] = [source.address, destination.address];
-    let (ip, headers) = if from.is_ipv4() {
-        let octets = |address: maglane_dataplane::wire::Address| address.v4_bits().to_be_bytes();
-        (ethernet.ipv4(octets(from), octets(to), 64), 54)
-    } else {
-        (ethernet.ipv6(from.bits().to_be_bytes(), to.bits().to_be_bytes(), 64), 74)
-    };
-    let mut tcp = ip.tcp(source.port, destination.port, 1, 65_535);
-    if flags & SYN != 0 {
-        tcp = tcp.syn();
-    }
-    if flags & ACK != 0 {
-        tcp = tcp.ack(1);
-    }
-    let payload = vec![0; frame.len() - headers];
-    tcp.write(&mut &mut frame[..], &payload).unwrap();
 }
