@@ -6,6 +6,7 @@ use etherparse::PacketBuilder;
 use maglane_dataplane::wire::Endpoint;
 
 pub(super) const SYN: u8 = 2;
+pub(super) const RST: u8 = 4;
 pub(super) const ACK: u8 = 16;
 
 /// Where a translated packet goes.
@@ -36,6 +37,9 @@ pub(super) fn write_packet(frame: &mut [u8], source: Endpoint, destination: Endp
     let mut tcp = ip.tcp(source.port, destination.port, 1, 65_535);
     if flags & SYN != 0 {
         tcp = tcp.syn();
+    }
+    if flags & RST != 0 {
+        tcp = tcp.rst();
     }
     if flags & ACK != 0 {
         tcp = tcp.ack(1);
