@@ -199,3 +199,37 @@ fn measure(args: &EngineArgs, interrupt: &Interrupt) -> Result<Vec<EngineResult>
     let why = "no case that was asked for exists in these worlds: see --case, --flows".to_owned();
     Err(BenchError::NothingMeasured { why })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds(world: &mut World, case: Case, rounds: u32) {
+        for _ in 0..rounds {
+            world.write(case);
+            world.process();
+            // Asserts that known flows were found, and that no other was opened.
+            world.settle(case);
+        }
+    }
+
+    #[test]
+    fn flows_stay_established_for_any_number_of_rounds() {
+        let mut world = World::new(WorldConfig::new(600, 3));
+        rounds(&mut world, Case::New, 1_000);
+        assert!(world.now_ms > 2 * 24 * 3_600 * 1_000, "longer than a flow may be silent");
+        rounds(&mut world, Case::Established, 3);
+        rounds(&mut world, Case::Reply, 3);
+        assert_eq!(world.pipeline.flows().len(), 600);
+    }
+
+    #[test]
+    fn flows_stay_established_while_others_are_rejected() {
+        let mut world = World::new(WorldConfig::new(600, 3));
+        for _ in 0..4 {
+            world.now_ms += 12 * 3_600 * 1_000;
+            rounds(&mut world, Case::Reject, 1);
+        }
+        rounds(&mut world, Case::Established, 3);
+    }
+}

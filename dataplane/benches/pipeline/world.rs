@@ -32,6 +32,9 @@ const ANSWER_BYTES: usize = 196;
 const CLOSED_AND_MORE_MS: u64 = 200_000;
 /// How many places [`Pipeline::expire`] looks at.
 const PLACES_SWEPT: usize = 1_024;
+/// Half of what an established flow may be silent: the other half is more than the clock moves in
+/// any round.
+const HALF_A_DAY_MS: u64 = 12 * 3_600 * 1_000;
 /// Longer than any flow may be silent.
 const A_DAY_AND_MORE_MS: u64 = 25 * 3_600 * 1_000;
 
@@ -120,6 +123,8 @@ pub(crate) struct World {
     /// The flows whose SYNs were written last, and those that are open, not yet established.
     opening: Vec<Connection>,
     opened: Vec<Connection>,
+    /// When every flow had a packet last.
+    alive_ms: u64,
     /// What the pipeline had counted when the packets were written.
     flows_opened: u64,
 }
@@ -158,6 +163,7 @@ impl World {
             clients: flows,
             opening: Vec::new(),
             opened: Vec::new(),
+            alive_ms: 1,
             flows_opened: 0,
         };
         world.establish();
@@ -296,6 +302,20 @@ impl World {
                 self.churn();
             }
         }
+        // A case in which flows expire is the last.
+        if case != Case::Expired && self.now_ms > self.alive_ms + HALF_A_DAY_MS {
+            self.keep_alive();
+        }
+    }
+
+    /// Has each client send, so that no flow expires, however many rounds there are.
+    fn keep_alive(&mut self) {
+        let connections = std::mem::take(&mut self.connections);
+        for connections in connections.chunks(PACKETS) {
+            self.send(connections, |of| (of.client, of.service, ACK));
+        }
+        self.connections = connections;
+        self.alive_ms = self.now_ms;
     }
 
     /// Has the new flows take over from as many others, which their clients end: the places that
