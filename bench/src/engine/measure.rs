@@ -4,7 +4,9 @@ use super::counters::{Counted, Counters};
 use super::stages::{self, Stage};
 use super::world::{Case, PACKETS, World};
 use crate::allocations;
+use crate::error::Result;
 use crate::figures::Figure;
+use crate::interrupt::Interrupt;
 
 /// Rounds in which the processor counts: it does so exactly.
 const COUNTED_ROUNDS: u32 = 11;
@@ -23,16 +25,21 @@ pub(crate) struct Measured {
 
 impl Measured {
     /// Measures.
+    ///
+    /// # Errors
+    /// [`BenchError::Interrupted`](crate::error::BenchError::Interrupted).
     pub(crate) fn of(
         world: &mut World,
         case: Case,
         rounds: u32,
         counters: Option<&mut Counters>,
-    ) -> Self {
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
         let mut allocated = 0;
         let mut timed = Vec::with_capacity(rounds as usize);
         // The first round warms up.
         for round in 0..=rounds {
+            interrupt.check()?;
             world.write(case);
             let before = allocations::count();
             let start = Instant::now();
@@ -46,12 +53,12 @@ impl Measured {
         }
         let ns_per_packet = Figure::of(timed.into_iter());
         let packets = PACKETS as f64 * f64::from(rounds + 1);
-        Self {
+        Ok(Self {
             ns_per_packet,
             allocations_per_packet: allocated as f64 / packets,
             counted: counters.and_then(|counters| count(world, case, counters)),
-            stages: stages::measure(world, case, rounds, ns_per_packet.median),
-        }
+            stages: stages::measure(world, case, rounds, ns_per_packet.median, interrupt)?,
+        })
     }
 }
 

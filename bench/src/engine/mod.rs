@@ -168,7 +168,7 @@ fn measure(args: &EngineArgs, interrupt: &Interrupt) -> Result<Vec<EngineResult>
     };
     let worlds = args.worlds();
     let mut results = Vec::new();
-    for (number, config) in worlds.iter().enumerate() {
+    'worlds: for (number, config) in worlds.iter().enumerate() {
         if interrupt.check().is_err() {
             break;
         }
@@ -185,13 +185,18 @@ fn measure(args: &EngineArgs, interrupt: &Interrupt) -> Result<Vec<EngineResult>
         let mut world = World::new(*config);
         for (case, name) in Case::ALL {
             let wanted = args.case.is_empty() || args.case.contains(&case);
-            if !wanted || !world.has(case) || interrupt.check().is_err() {
+            if !wanted || !world.has(case) {
                 continue;
             }
-            let measured = Measured::of(&mut world, case, args.rounds, counters.as_mut());
+            let measured =
+                Measured::of(&mut world, case, args.rounds, counters.as_mut(), interrupt);
+            // Of a case that was cut short nothing is said: its figures would be of fewer rounds.
+            let Ok(measured) = measured else { break 'worlds };
             results.push(EngineResult::new(&origin, name, config, measured));
         }
     }
+    let interrupted = interrupt.check().is_err();
+    results.iter_mut().for_each(|result| result.interrupted = interrupted);
     if !results.is_empty() {
         return Ok(results);
     }

@@ -37,6 +37,10 @@ pub(crate) struct EngineResult {
     pub(crate) cache_misses_per_packet: Option<f64>,
     /// Where the time goes.
     pub(crate) stages: Vec<Stage>,
+    /// Whether a signal ended the run before all that was asked for was measured. What is here was
+    /// measured in full.
+    #[serde(default)]
+    pub(crate) interrupted: bool,
 }
 
 impl EngineResult {
@@ -63,6 +67,7 @@ impl EngineResult {
             instructions_per_packet: counted(0),
             cache_misses_per_packet: counted(1),
             stages: measured.stages,
+            interrupted: false,
         }
     }
 }
@@ -104,5 +109,9 @@ pub(super) fn text(results: &[EngineResult]) -> String {
         ]);
     }
     let machine = results.first().map(|one| one.origin.machine.show()).unwrap_or_default();
-    format!("The pipeline in memory, medians, on {machine}\n\n{}", rows.trim_fmt())
+    let mut text = format!("The pipeline in memory, medians, on {machine}\n\n{}", rows.trim_fmt());
+    if results.iter().any(|one| one.interrupted) {
+        text += "\n\nInterrupted: this is what was measured until then.";
+    }
+    text
 }

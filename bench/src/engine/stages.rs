@@ -15,7 +15,9 @@ use maglane_dataplane::wire::{
 use serde::{Deserialize, Serialize};
 
 use super::world::{Case, PACKETS, World};
+use crate::error::Result;
 use crate::figures::Figure;
+use crate::interrupt::Interrupt;
 
 /// One stage.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,7 +40,16 @@ enum Depth {
 }
 
 /// Measures the stages of a case whose whole takes so long.
-pub(crate) fn measure(world: &mut World, case: Case, rounds: u32, whole_ns: f64) -> Vec<Stage> {
+///
+/// # Errors
+/// [`BenchError::Interrupted`](crate::error::BenchError::Interrupted).
+pub(crate) fn measure(
+    world: &mut World,
+    case: Case,
+    rounds: u32,
+    whole_ns: f64,
+    interrupt: &Interrupt,
+) -> Result<Vec<Stage>> {
     let named: &[(Depth, &str)] = match case {
         Case::Established | Case::Reply => &[
             (Depth::Parse, "parse"),
@@ -63,7 +74,7 @@ pub(crate) fn measure(world: &mut World, case: Case, rounds: u32, whole_ns: f64)
     let mut stages = Vec::new();
     let mut before = 0.0;
     for (depth, name) in named {
-        let until = time(world, case, *depth, rounds);
+        let until = time(world, case, *depth, rounds, interrupt)?;
         // Noise may have a longer way take less time.
         let ns = (until - before).max(0.0);
         stages.push(Stage { name: (*name).to_owned(), ns });
@@ -72,18 +83,30 @@ pub(crate) fn measure(world: &mut World, case: Case, rounds: u32, whole_ns: f64)
     if !stages.is_empty() {
         stages.push(Stage { name: rest.to_owned(), ns: (whole_ns - before).max(0.0) });
     }
-    stages
+    Ok(stages)
 }
 
-fn time(world: &mut World, case: Case, depth: Depth, rounds: u32) -> f64 {
+fn time(
+    world: &mut World,
+    case: Case,
+    depth: Depth,
+    rounds: u32,
+    interrupt: &Interrupt,
+) -> Result<f64> {
     let mut walk = Walk::new();
-    let rounds_ns = (0..=rounds).map(|_| {
+    let mut rounds_ns = Vec::with_capacity(rounds as usize);
+    // The first round warms up.
+    for round in 0..=rounds {
+        interrupt.check()?;
         world.write(case);
         let start = Instant::now();
         walk.take(world, depth);
-        start.elapsed().as_nanos() as f64 / PACKETS as f64
-    });
-    Figure::of(rounds_ns.skip(1)).median
+        let passed = start.elapsed();
+        if round > 0 {
+            rounds_ns.push(passed.as_nanos() as f64 / PACKETS as f64);
+        }
+    }
+    Ok(Figure::of(rounds_ns.into_iter()).median)
 }
 
 /// Room for one batch.

@@ -43,12 +43,12 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// Whether it was cut short; of engine nobody knows.
+    /// Whether it was cut short.
     pub(super) fn is_cut_short(&self) -> bool {
         match &self.saved {
             Saved::Pktgen(result) => result.trial.interrupted,
             Saved::Search(result) => result.interrupted,
-            Saved::Engine(_) => false,
+            Saved::Engine(results) => results.iter().any(|result| result.interrupted),
             Saved::Maglev(result) => result.interrupted,
             Saved::Lab(result) => result.interrupted,
         }

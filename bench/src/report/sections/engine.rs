@@ -41,6 +41,9 @@ pub(in crate::report) fn engine(results: &[Named]) -> Html {
         }
         html.add(&stages(results));
         html.add(&Html::details("All figures", &table(results)));
+        if named.is_cut_short() {
+            html.add(&Html::element("p", "Interrupted: this is what was measured until then."));
+        }
     }
     html
 }
