@@ -80,3 +80,18 @@ fn what_was_measured_before_a_signal_says_so() {
     // With the figures, and with the command.
     assert_eq!(page.matches("Interrupted: this is what was measured until then.").count(), 2);
 }
+
+#[test]
+fn a_size_that_ipv6_has_not_is_refused_and_the_default_is_the_smallest_it_has() {
+    let refused = Command::new(env!("CARGO_BIN_EXE_maglane-bench"))
+        .args("engine --size 60,590 --family 4,6".split(' '))
+        .output()
+        .expect("maglane-bench");
+    assert_eq!(refused.status.code(), Some(2));
+    let message = "error: --size: 60 bytes are too few for TCP over IPv6, which takes 74; measure \
+                   them with --family 4\n";
+    assert_eq!(String::from_utf8_lossy(&refused.stderr), message);
+    let results = engine("--flows 1 --services 2 --case reply --family 4,6 --rounds 3");
+    let sizes: Vec<&Value> = results.iter().map(|one| &one["packet_bytes"]).collect();
+    assert_eq!(sizes, [60, 74]);
+}

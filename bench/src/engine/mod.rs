@@ -42,7 +42,8 @@ pub(crate) struct EngineArgs {
     /// Backends of each Service.
     #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=10_000))]
     backends: Vec<u32>,
-    /// Bytes of a frame without its check sequence.
+    /// Bytes of a frame without its check sequence, 74 or more with IPv6 [default: 60, with IPv6
+    /// 74].
     #[arg(long, value_name = "BYTES,BYTES", value_delimiter = ',', value_parser = frame_bytes)]
     size: Vec<usize>,
     /// 4 or 6, or both.
@@ -73,6 +74,25 @@ fn case(text: &str) -> std::result::Result<Case, String> {
 }
 
 impl EngineArgs {
+    /// Refuses what is not there.
+    fn check(&self) -> Result<()> {
+        if let Some(family) = self.family.iter().find(|family| **family == 5) {
+            let message = format!("there is no IPv{family}; expected 4 or 6");
+            return Err(BenchError::Usage { option: "--family", message });
+        }
+        let too_small = self.size.iter().find(|bytes| **bytes < SMALLEST_IPV6);
+        match too_small {
+            Some(bytes) if self.family.contains(&6) => {
+                let message = format!(
+                    "{bytes} bytes are too few for TCP over IPv6, which takes {SMALLEST_IPV6}; \
+                     measure them with --family 4"
+                );
+                Err(BenchError::Usage { option: "--size", message })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What to measure, each once, in an order in which neighbours differ little.
     fn worlds(&self) -> Vec<WorldConfig> {
         let given = !(self.flows.is_empty()
@@ -80,6 +100,7 @@ impl EngineArgs {
             && self.backends.is_empty()
             && self.size.is_empty());
         let mut worlds = if given { self.combinations() } else { self.axes() };
+        // Of the sizes that nobody asked for.
         for world in &mut worlds {
             if world.ipv6 {
                 world.packet_bytes = world.packet_bytes.max(SMALLEST_IPV6);
@@ -154,10 +175,7 @@ pub(crate) fn run(args: &EngineArgs, interrupt: &Interrupt) -> anyhow::Result<()
 }
 
 fn measure(args: &EngineArgs, interrupt: &Interrupt) -> Result<Vec<EngineResult>> {
-    if let Some(family) = args.family.iter().find(|family| **family == 5) {
-        let message = format!("there is no IPv{family}; expected 4 or 6");
-        return Err(BenchError::Usage { option: "--family", message });
-    }
+    args.check()?;
     let origin = Origin::now("engine");
     let mut counters = match Counters::open() {
         Ok(counters) => Some(counters),
