@@ -40,6 +40,7 @@ fn a_page_has_all_results_and_needs_nothing_else() {
         "Over Services",
         "Where the time of a new flow",
         "Time to build",
+        "<a href=\"https://www.usenix.org/conference/nsdi16/",
         "maglane-bench engine -o json --flows 1,512",
         "prefers-color-scheme: dark",
         "@media print",

@@ -13,6 +13,7 @@ use crate::interrupt::Interrupt;
 use crate::output::{self, Format, grouped, progress};
 use crate::result::Origin;
 pub(crate) use measure::Table;
+pub(crate) use published::Published;
 use published::published;
 pub(crate) use report::MaglevResult;
 

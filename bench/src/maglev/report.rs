@@ -66,7 +66,7 @@ impl MaglevResult {
             rows.trim_fmt()
         );
         for one in &self.published {
-            let _ = writeln!(text, "  {}: {}", one.source, one.figure);
+            let _ = writeln!(text, "  {}: {}\n    {}", one.source, one.figure, one.link);
         }
         text
     }

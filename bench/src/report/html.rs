@@ -56,10 +56,19 @@ impl Html {
     }
 
     /// A list of sentences.
-    pub(super) fn list(items: &[String]) -> Self {
-        let items: String =
-            items.iter().map(|item| format!("<li>{}</li>", Self::text(item).0)).collect();
+    pub(super) fn list(items: impl Iterator<Item = Self>) -> Self {
+        let items: String = items.map(|item| format!("<li>{}</li>", item.0)).collect();
         Self(format!("<ul>{items}</ul>\n"))
+    }
+
+    /// A way to another page, readable on paper as well. What is no https address stays text: it
+    /// was read from a file, and might run.
+    pub(super) fn link(address: &str) -> Self {
+        let text = Self::text(address).0;
+        match address.starts_with("https://") {
+            true => Self(format!("<a href=\"{text}\">{text}</a>")),
+            false => Self(text),
+        }
     }
 
     /// A chart with what it shows, and who is who in it: names, and numbers of their colours.
@@ -95,6 +104,17 @@ impl fmt::Display for Html {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_goes_to_a_page_and_nowhere_else() {
+        let link = |address: &str| Html::link(address).to_string();
+        assert_eq!(link("https://a/?b&c"), "<a href=\"https://a/?b&amp;c\">https://a/?b&amp;c</a>");
+        assert_eq!(
+            link("https://\"><i>"),
+            "<a href=\"https://&quot;&gt;&lt;i&gt;\">https://&quot;&gt;&lt;i&gt;</a>"
+        );
+        assert_eq!(link("javascript:alert()"), "javascript:alert()");
+    }
 
     #[test]
     fn text_is_no_markup() {

@@ -27,7 +27,7 @@ pub(super) fn beside(results: &[&LabResult]) -> Html {
             if sentences.is_empty() {
                 html.add(&Html::element("p", "Nowhere in every round."));
             } else {
-                html.add(&Html::list(&sentences));
+                html.add(&Html::list(sentences.iter().map(|sentence| Html::text(sentence))));
             }
         }
     }

@@ -1,5 +1,6 @@
 use super::count;
 use crate::engine::EngineResult;
+use crate::maglev::{Published, Table};
 use crate::output::grouped;
 use crate::report::chart::{Axis, Line, Stack, line_figure, stacks};
 use crate::report::html::Html;
@@ -171,7 +172,7 @@ pub(in crate::report) fn maglev(results: &[Named]) -> Html {
         let mut sizes: Vec<usize> = result.tables.iter().map(|table| table.size).collect();
         sizes.sort_unstable();
         sizes.dedup();
-        let line = |name: String, series, of: &dyn Fn(&crate::maglev::Table) -> bool| Line {
+        let line = |name: String, series, of: &dyn Fn(&Table) -> bool| Line {
             name,
             series,
             points: result
@@ -193,15 +194,20 @@ pub(in crate::report) fn maglev(results: &[Named]) -> Html {
         let x = Axis { title: "backends", format: count, log: true };
         let y = Axis { title: "ms to build", format: |ms| format!("{ms}"), log: true };
         html.add(&line_figure("Time to build", &over_backends, x, y));
-        let published =
-            result.published.iter().map(|one| vec![one.source.clone(), one.figure.clone()]);
-        html.add(&Html::table(&["Published", ""], &published.collect::<Vec<_>>()));
+        html.add(&Html::element("p", "What others have published, each of their own machine:"));
+        html.add(&Html::list(result.published.iter().map(published)));
         html.add(&maglev_table(&result.tables));
     }
     html
 }
 
-fn maglev_table(tables: &[crate::maglev::Table]) -> Html {
+fn published(one: &Published) -> Html {
+    let mut html = Html::text(&format!("{}: {}. ", one.source, one.figure));
+    html.add(&Html::link(&one.link));
+    html
+}
+
+fn maglev_table(tables: &[Table]) -> Html {
     let percent = |share: f64| format!("{:.2}", share * 100.0);
     let optional = |share: Option<f64>| share.map_or("–".to_owned(), percent);
     let rows = tables.iter().map(|one| {
