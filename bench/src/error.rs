@@ -74,6 +74,14 @@ pub(crate) enum BenchError {
         /// What it said.
         message: String,
     },
+    /// A command that measures did not get what it asked for.
+    #[error("{command} met errors, so that there is no figure: {what}")]
+    Faulty {
+        /// Its name.
+        command: String,
+        /// What it says.
+        what: String,
+    },
     /// A command said something else than was expected.
     #[error("cannot make sense of what {command} says: {what}")]
     Unexpected {

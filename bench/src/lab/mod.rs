@@ -6,7 +6,7 @@
 //! | `subject` | who forwards, started and stopped |
 //! | `forwarder` | Maglane's engine and bare forwarders, in processes of their own |
 //! | `rules` | what kube-proxy would write |
-//! | `measure`, `apps`, `cpu` | what is measured |
+//! | `measure`, `apps`, `server`, `cpu` | what is measured |
 //! | `book`, `ratio`, `result` | figures over all rounds, and who wins |
 
 mod apps;
@@ -18,6 +18,7 @@ mod place;
 mod ratio;
 mod result;
 mod rules;
+mod server;
 mod subject;
 
 use clap::Args;

@@ -1,0 +1,133 @@
+//! A real server, in the server's namespace.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::place::{Place, TCP_PORT};
+use crate::error::{BenchError, Result};
+
+/// How long a server may take to listen, or to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Listens until it is dropped.
+pub(super) struct Server {
+    command: String,
+    child: Child,
+    /// What it says on standard error. In a file: nobody reads a pipe meanwhile.
+    errors: File,
+}
+
+impl Server {
+    /// Starts it, and waits until it listens.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(super) fn start(place: &Place, mut command: Command) -> Result<Self> {
+        let text = command.get_program().to_string_lossy().into_owned();
+        let failed = |cause| BenchError::Run { command: text.clone(), cause };
+        place.server.run(|| {
+            let errors = tempfile::tempfile().map_err(failed)?;
+            let output = errors.try_clone().map_err(failed)?;
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+            let child = command.spawn().map_err(failed)?;
+            let mut server = Self { command: text.clone(), child, errors };
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                server.check()?;
+                if is_listening(TCP_PORT) {
+                    return Ok(server);
+                }
+                if Instant::now() >= deadline {
+                    let seconds = PATIENCE.as_secs();
+                    return Err(BenchError::TooSlow { what: format!("{text} to listen"), seconds });
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+        })
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// How it ended, and what it said.
+    pub(super) fn check(&mut self) -> Result<()> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(self.failure(status)),
+            Err(cause) => Err(BenchError::Run { command: self.command.clone(), cause }),
+        }
+    }
+
+    fn failure(&mut self, status: ExitStatus) -> BenchError {
+        let mut message = String::new();
+        let _ = self.errors.rewind().and_then(|()| self.errors.read_to_string(&mut message));
+        let message = message.trim().to_owned();
+        BenchError::Failed { command: self.command.clone(), status, message }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // nginx takes its workers with it only when it is asked.
+        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
+        let deadline = Instant::now() + PATIENCE;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() >= deadline {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Whether somebody listens on a port of the calling thread's namespace. Not found out by a
+/// connection: iperf3 would take it for a client.
+fn is_listening(port: u16) -> bool {
+    let tables = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"];
+    tables.iter().any(|table| {
+        let text = fs::read_to_string(table).unwrap_or_default();
+        text.lines().any(|line| is_listener(line, port))
+    })
+}
+
+/// `sl local_address rem_address st …`, proc_net_tcp(5): 0A is LISTEN.
+fn is_listener(line: &str, port: u16) -> bool {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let local = fields.next().unwrap_or_default();
+    local.ends_with(&format!(":{port:04X}")) && fields.nth(1) == Some("0A")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_are_told_from_connections() {
+        let line = "   0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000";
+        assert!(is_listener(line, 8080));
+        assert!(!is_listener(line, 80));
+        assert!(!is_listener(&line.replace(" 0A ", " 01 "), 8080));
+    }
+
+    #[test]
+    fn a_server_that_ends_says_how_and_why() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("SKIPPED: network namespaces need root");
+            return;
+        }
+        let place = Place::make().expect("namespaces");
+        let start = Instant::now();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo 'no such directive' >&2; exit 3"]);
+        let error = Server::start(&place, command).err().expect("it ended").to_string();
+        assert_eq!(error, "sh failed (exit status: 3): no such directive");
+        assert!(start.elapsed() < PATIENCE);
+    }
+}
