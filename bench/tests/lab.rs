@@ -1,7 +1,12 @@
 //! The comparison, in short: everybody starts, forwards, and is put away; the kernel takes the rules
 //! that are said to be kube-proxy's.
 
+#[path = "lab/interrupted.rs"]
+mod interrupted;
+
+use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
@@ -20,27 +25,39 @@ fn lab(more: &[&str]) -> Output {
     command.output().expect("maglane-bench")
 }
 
-fn is_installed(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok()
+/// Each has the cores for itself. `None` where it cannot run.
+fn turn() -> Option<MutexGuard<'static, ()>> {
+    static TURN: Mutex<()> = Mutex::new(());
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: network namespaces need root");
+        return None;
+    }
+    Some(TURN.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Whether a program is installed; says so where it is not.
+fn is_there(program: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
+    let found = path.split(':').any(|place| Path::new(place).join(program).is_file());
+    if !found {
+        eprintln!("SKIPPED: what needs {program}, which is not installed");
+    }
+    found
 }
 
 #[test]
 fn everybody_forwards_and_is_compared() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("SKIPPED: network namespaces need root");
-        return;
-    }
+    let Some(_turn) = turn() else { return };
     let mut more = vec!["--only", "max,latency,change"];
     let mut expected = Vec::new();
     for subject in SUBJECTS {
-        if subject.contains("nftables") && !is_installed("nft") {
-            eprintln!("SKIPPED: nft is not installed");
+        if subject.contains("nftables") && !is_there("nft") {
             continue;
         }
         more.extend(["--subject", subject]);
         expected.push(subject);
     }
-    if is_installed("iptables-restore") {
+    if is_there("iptables-restore") {
         more.extend(["--subject", "kube-proxy, iptables"]);
         expected.push("kube-proxy, iptables");
     }
@@ -48,7 +65,7 @@ fn everybody_forwards_and_is_compared() {
     let steps = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{steps}");
     let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(result["skipped"].as_array().map(Vec::len), Some(0), "{steps}");
+    let lossy = lossy(&result);
     let figures = result["figures"].as_array().expect("figures");
     for subject in &expected {
         let of = |metric: &str| {
@@ -64,13 +81,25 @@ fn everybody_forwards_and_is_compared() {
         assert_eq!(of("One changed backend").is_some(), knows_backends, "{subject}");
         let latencies = result["latencies"].as_array().expect("latencies");
         let late = latencies.iter().filter(|latency| latency["subject"] == *subject).count();
-        assert_eq!(late, 2, "known flows and first packets of {subject}");
+        let what = format!("latency of {subject}, ");
+        let expected =
+            if lossy.iter().any(|skipped| skipped.starts_with(&what)) { 0..=2 } else { 2..=2 };
+        assert!(expected.contains(&late), "known flows and first packets of {subject}: {late}");
     }
     let ratios = result["ratios"].as_array().expect("ratios");
     let beside_kernel = ratios.iter().filter(|ratio| ratio["beside"] == "kernel, no translation");
     // The fastest, and p50 and p99 of known flows and first packets.
-    assert_eq!(beside_kernel.count(), 5, "{ratios:?}");
+    let expected = if lossy.is_empty() { 5..=5 } else { 1..=5 };
+    assert!(expected.contains(&beside_kernel.count()), "{ratios:?}");
     check_page(&output.stdout);
+}
+
+/// What was not measured: nothing, but where a machine that has much else to do lost packets.
+fn lossy(result: &Value) -> Vec<&str> {
+    let skipped = result["skipped"].as_array().expect("what was skipped");
+    let skipped: Vec<&str> = skipped.iter().filter_map(Value::as_str).collect();
+    assert!(skipped.iter().all(|why| why.ends_with("did not arrive")), "{skipped:?}");
+    skipped
 }
 
 /// The result has a place in the report, which says plainly who wins.

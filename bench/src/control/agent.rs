@@ -1,7 +1,6 @@
 //! The agent that is measured, in a network namespace of its own beside the API server.
 
 use std::fs;
-use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ use serde::Serialize;
 use super::server::{Certificate, World, kubeconfig, node_name, serve};
 use crate::error::BenchError;
 use crate::interrupt::Interrupt;
-use crate::rig::run_command;
+use crate::rig::{run, spawn};
 
 /// How long the agent may take to end.
 const GRACE_S: u64 = 10;
@@ -142,7 +141,7 @@ fn begin(program: &Path, workers: u32) -> anyhow::Result<(TcpListener, Certifica
         &["address", "add", "192.168.77.2/24", "dev", "uplink"],
         &["link", "set", "uplink", "up"],
     ] {
-        run_command(Command::new("ip").args(words))?;
+        run(Command::new("ip").args(words), "")?;
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;
@@ -164,8 +163,6 @@ fn begin(program: &Path, workers: u32) -> anyhow::Result<(TcpListener, Certifica
         .stdout(log.try_clone()?)
         .stderr(log);
     let started = Instant::now();
-    let text = program.display().to_string();
-    let run = |cause: io::Error| BenchError::Run { command: text, cause };
-    let child = command.spawn().map_err(run)?;
+    let child = spawn(&mut command)?;
     Ok((listener, certificate, Agent { child, directory, started }))
 }

@@ -14,7 +14,7 @@ use super::place::{BACKENDS, Place, SERVICE_PORT, TCP_PORT, service};
 use super::server::Server;
 use super::subject::{Kind, Subject};
 use crate::error::{BenchError, Result};
-use crate::rig::run_command;
+use crate::rig::run_until;
 
 /// Connections that wrk keeps.
 const CONNECTIONS: &str = "16";
@@ -114,7 +114,7 @@ fn nginx_config() -> io::Result<(TempDir, PathBuf)> {
 /// What the client says when it is done.
 fn talk(place: &Place, server: Command, mut client: Command) -> Result<String> {
     let mut server = Server::start(place, server)?;
-    let said = place.client.run(|| run_command(&mut client));
+    let said = place.client.run(|| run_until(&place.interrupt, &mut client, ""));
     // A client whose server has gone knows less of why.
     server.check()?;
     said

@@ -133,7 +133,7 @@ fn measure(args: &LabArgs, interrupt: &Interrupt) -> Result<LabResult> {
             BareProgram(Default::default())
         }
     };
-    let place = Place::make()?;
+    let place = Place::make(interrupt)?;
     let mut bench = Bench::new(args, &place, interrupt)?;
     for round in 1..=args.rounds {
         book.begin(round);

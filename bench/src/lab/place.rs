@@ -13,9 +13,10 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 
 use crate::error::{BenchError, Result};
+use crate::interrupt::Interrupt;
 use crate::namespace::Namespace;
 use crate::pktgen::{Interface, InterfaceName};
-use crate::rig::run_command;
+use crate::rig::run;
 
 /// The client's address.
 pub(super) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 2);
@@ -50,6 +51,8 @@ pub(super) struct Place {
     pub(super) node: Namespace,
     /// Who receives.
     pub(super) server: Namespace,
+    /// What stops the programs that run there.
+    pub(super) interrupt: Interrupt,
 }
 
 impl Place {
@@ -57,7 +60,7 @@ impl Place {
     ///
     /// # Errors
     /// Without root, or iproute2.
-    pub(super) fn make() -> Result<Self> {
+    pub(super) fn make(interrupt: &Interrupt) -> Result<Self> {
         if !nix::unistd::geteuid().is_root() {
             return Err(BenchError::NeedsRoot);
         }
@@ -65,6 +68,7 @@ impl Place {
             client: Namespace::private()?,
             node: Namespace::private()?,
             server: Namespace::private()?,
+            interrupt: interrupt.clone(),
         };
         let pods = [&place.client, &place.server];
         for (number, pod) in pods.into_iter().enumerate() {
@@ -135,5 +139,5 @@ fn route(address: Ipv4Addr, interface: &str, mac: &str) -> Result<()> {
 /// `ip`, in the calling thread's namespace.
 pub(super) fn ip(words: &str) -> Result<()> {
     let mut command = Command::new("ip");
-    run_command(command.args(words.split(' '))).map(drop)
+    run(command.args(words.split(' ')), "").map(drop)
 }

@@ -1,8 +1,7 @@
 //! A real server, in the server's namespace.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,9 +10,10 @@ use nix::unistd::Pid;
 
 use super::place::{Place, TCP_PORT};
 use crate::error::{BenchError, Result};
+use crate::rig::{message, spawn, typed};
 
 /// How long a server may take to listen, or to end.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE_S: u64 = 5;
 
 /// Listens until it is dropped.
 pub(super) struct Server {
@@ -29,26 +29,18 @@ impl Server {
     /// # Errors
     /// When it does not.
     pub(super) fn start(place: &Place, mut command: Command) -> Result<Self> {
-        let text = command.get_program().to_string_lossy().into_owned();
-        let failed = |cause| BenchError::Run { command: text.clone(), cause };
+        let text = typed(&command);
+        let files = tempfile::tempfile().and_then(|errors| Ok((errors.try_clone()?, errors)));
+        let (stderr, errors) =
+            files.map_err(|cause| BenchError::Run { command: text.clone(), cause })?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         place.server.run(|| {
-            let errors = tempfile::tempfile().map_err(failed)?;
-            let output = errors.try_clone().map_err(failed)?;
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
-            let child = command.spawn().map_err(failed)?;
-            let mut server = Self { command: text.clone(), child, errors };
-            let deadline = Instant::now() + PATIENCE;
-            loop {
+            let mut server = Self { command: text.clone(), child: spawn(&mut command)?, errors };
+            place.interrupt.wait_until(&format!("{text} to listen"), PATIENCE_S, || {
                 server.check()?;
-                if is_listening(TCP_PORT) {
-                    return Ok(server);
-                }
-                if Instant::now() >= deadline {
-                    let seconds = PATIENCE.as_secs();
-                    return Err(BenchError::TooSlow { what: format!("{text} to listen"), seconds });
-                }
-                thread::sleep(Duration::from_millis(10));
-            }
+                Ok(is_listening(TCP_PORT))
+            })?;
+            Ok(server)
         })
     }
 
@@ -59,16 +51,12 @@ impl Server {
     pub(super) fn check(&mut self) -> Result<()> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
-            Ok(Some(status)) => Err(self.failure(status)),
+            Ok(Some(status)) => {
+                let (command, message) = (self.command.clone(), message(&mut self.errors));
+                Err(BenchError::Failed { command, status, message })
+            }
             Err(cause) => Err(BenchError::Run { command: self.command.clone(), cause }),
         }
-    }
-
-    fn failure(&mut self, status: ExitStatus) -> BenchError {
-        let mut message = String::new();
-        let _ = self.errors.rewind().and_then(|()| self.errors.read_to_string(&mut message));
-        let message = message.trim().to_owned();
-        BenchError::Failed { command: self.command.clone(), status, message }
     }
 }
 
@@ -76,7 +64,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         // nginx takes its workers with it only when it is asked.
         let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + Duration::from_secs(PATIENCE_S);
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() >= deadline {
                 let _ = self.child.kill();
@@ -107,6 +95,7 @@ fn is_listener(line: &str, port: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interrupt::Interrupt;
 
     #[test]
     fn listeners_are_told_from_connections() {
@@ -122,12 +111,13 @@ mod tests {
             eprintln!("SKIPPED: network namespaces need root");
             return;
         }
-        let place = Place::make().expect("namespaces");
+        let place = Place::make(&Interrupt::default()).expect("namespaces");
         let start = Instant::now();
         let mut command = Command::new("sh");
-        command.args(["-c", "echo 'no such directive' >&2; exit 3"]);
+        let script = "echo 'no such directive' >&2; exit 3";
+        command.args(["-c", script]);
         let error = Server::start(&place, command).err().expect("it ended").to_string();
-        assert_eq!(error, "sh failed (exit status: 3): no such directive");
-        assert!(start.elapsed() < PATIENCE);
+        assert_eq!(error, format!("sh -c {script} failed (exit status: 3): no such directive"));
+        assert!(start.elapsed() < Duration::from_secs(PATIENCE_S));
     }
 }

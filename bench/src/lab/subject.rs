@@ -10,7 +10,7 @@ use super::place::{BACKENDS, NODE_ENDS, Place, SERVICE_PORT, UDP_PORT, service};
 use super::rules;
 use crate::error::{BenchError, Result};
 use crate::pktgen::{AddressRange, Destination};
-use crate::rig::{Poll, run_with_input};
+use crate::rig::{Poll, run_until, spawn};
 
 /// Who forwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,8 +91,7 @@ impl Subject {
         let mut running = Running { place, kind: self.kind, child: None };
         if matches!(self.kind, Kind::Kernel | Kind::Nftables | Kind::Iptables) {
             // Connections that the kernel tracks for the one before, with its translation.
-            let flush = || run_with_input(Command::new("conntrack").arg("--flush"), "").map(drop);
-            place.node.run(flush)?;
+            running.run(Command::new("conntrack").arg("--flush"), "")?;
         }
         match self.kind {
             Kind::Kernel => {}
@@ -158,19 +157,19 @@ impl Running<'_> {
     }
 
     fn nft(&self, text: &str) -> Result<()> {
-        self.place
-            .node
-            .run(|| run_with_input(Command::new("nft").args(["-f", "-"]), text).map(drop))
+        self.run(Command::new("nft").args(["-f", "-"]), text)
     }
 
     fn iptables(&self, text: &str, keep: bool) -> Result<()> {
-        self.place.node.run(|| {
-            let mut command = Command::new("iptables-restore");
-            if keep {
-                command.arg("--noflush");
-            }
-            run_with_input(&mut command, text).map(drop)
-        })
+        let mut command = Command::new("iptables-restore");
+        if keep {
+            command.arg("--noflush");
+        }
+        self.run(&mut command, text)
+    }
+
+    fn run(&self, command: &mut Command, input: &str) -> Result<()> {
+        self.place.node.run(|| run_until(&self.place.interrupt, command, input).map(drop))
     }
 }
 
@@ -202,7 +201,7 @@ impl Forwarder {
         let text = format!("{} {}", command.get_program().to_string_lossy(), line.unwrap_or(""));
         let failed = |cause| BenchError::Run { command: text.clone(), cause };
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = place.node.run(|| command.spawn().map_err(failed))?;
+        let mut child = place.node.run(|| spawn(&mut command))?;
         let broken = || failed(std::io::ErrorKind::BrokenPipe.into());
         let mut input = child.stdin.take().ok_or_else(broken)?;
         let output = BufReader::new(child.stdout.take().ok_or_else(broken)?);

@@ -13,7 +13,7 @@ use super::session::{Content, Session, SessionPlan};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::namespace::Namespace;
-use crate::rig::run_command;
+use crate::rig::run;
 
 /// Long enough to be sure of a rate, short beside what is measured.
 const DURATION_NS: u64 = 1_000_000_000;
@@ -96,7 +96,7 @@ fn make_pair(namespace: &Namespace, mtu: usize) -> Result<()> {
     let ip = |words: &[&str]| {
         namespace.run(|| {
             let mut command = Command::new("ip");
-            run_command(command.args(words))
+            run(command.args(words), "")
         })
     };
     let [one, other] = ENDS;

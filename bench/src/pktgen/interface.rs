@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::error::{BenchError, Result};
 use crate::namespace::Namespace;
-use crate::rig::run_command;
+use crate::rig::run;
 
 /// How long a neighbour may take to say its Ethernet address.
 pub(super) const RESOLVE: Duration = Duration::from_secs(2);
@@ -112,7 +112,7 @@ impl Interface {
         let name = asked.name.clone();
         let listing = namespace.run(|| {
             let mut command = Command::new("ip");
-            run_command(command.args(["-j", "address", "show", "dev", &name]))
+            run(command.args(["-j", "address", "show", "dev", &name]), "")
         });
         let text = match listing {
             Err(BenchError::Failed { .. }) => {
@@ -155,7 +155,7 @@ impl Interface {
         for family in ["-4", "-6"] {
             text += &self.namespace.run(|| {
                 let mut command = Command::new("ip");
-                run_command(command.args([family, "route", "show", "default"]))
+                run(command.args([family, "route", "show", "default"]), "")
             })?;
         }
         let device = ["dev", &self.name];
@@ -175,7 +175,7 @@ impl Interface {
         self.namespace.run(|| {
             let mut get = Command::new("ip");
             get.args(["-j", "route", "get", &destination.to_string(), "oif", &self.name]);
-            let text = run_command(&mut get).map_err(|_| {
+            let text = run(&mut get, "").map_err(|_| {
                 usage(format!(
                     "there is no route to {destination} through {}; add one, or give the Ethernet \
                      address of the next hop",
@@ -208,8 +208,7 @@ impl Interface {
         loop {
             let mut show = Command::new("ip");
             show.args(["-j", "neighbour", "show", "to", &gateway.to_string(), "dev", &self.name]);
-            let neighbours: Vec<NeighbourListing> =
-                read("ip -j neighbour", &run_command(&mut show)?)?;
+            let neighbours: Vec<NeighbourListing> = read("ip -j neighbour", &run(&mut show, "")?)?;
             let known = neighbours.into_iter().filter_map(|known| known.lladdr);
             if let Some(mac) = known.filter_map(|text| parse_mac(&text)).next() {
                 return Ok(Some(mac));

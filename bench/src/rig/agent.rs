@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::command::typed;
+use super::command::{spawn, typed};
 use crate::error::{BenchError, Result};
 use crate::interrupt::Interrupt;
 
@@ -86,11 +86,8 @@ impl Agent {
     pub(super) fn start(&mut self, on_node: &mut Command) -> Result<()> {
         let log = self.log.try_clone().and_then(|log| Ok((log.try_clone()?, log)));
         let command = on_node.args(&self.words).current_dir("/").stdin(Stdio::null());
-        let text = typed(command);
-        let child = log
-            .and_then(|(out, err)| command.stdout(out).stderr(err).spawn())
-            .map_err(|cause| BenchError::Run { command: text, cause })?;
-        self.running = Some(Running::Ours(child));
+        let (out, err) = log.map_err(|cause| BenchError::Run { command: typed(command), cause })?;
+        self.running = Some(Running::Ours(spawn(command.stdout(out).stderr(err))?));
         Ok(())
     }
 }

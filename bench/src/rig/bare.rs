@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Lab;
-use super::command::{run, typed};
+use super::command::{run, spawn, typed};
 use super::lab::{require, sibling};
 use crate::error::{BenchError, Result};
 
@@ -107,7 +107,7 @@ impl Forwarder {
         let text = typed(command);
         let failed = |cause| BenchError::Run { command: text.clone(), cause };
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = piped.spawn().map_err(failed)?;
+        let mut child = spawn(piped)?;
         let output = child.stdout.take().map(BufReader::new);
         let output = output.ok_or_else(|| failed(std::io::ErrorKind::BrokenPipe.into()))?;
         let mut forwarder = Self { child, output, command: text };

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::Poll;
 use super::agent::Agent;
-use super::command::{own_group, run};
+use super::command::run;
 use crate::error::{BenchError, Result};
 use crate::interrupt::Interrupt;
 use crate::output::progress;
@@ -118,7 +118,7 @@ impl Lab {
         let maglane = programs.maglane()?;
         interrupt.check()?;
         let manifest = manifest(options.backends);
-        let mut up = own_group(&maglane);
+        let mut up = Command::new(&maglane);
         up.args(["lab", "up", "-f", "-", "--workers", &options.workers.to_string()]);
         up.args(["--poll", options.poll.as_str()]);
         run(&mut up, &manifest)?;
@@ -132,7 +132,7 @@ impl Lab {
         options: LabOptions,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let mut ls = own_group(&maglane);
+        let mut ls = Command::new(&maglane);
         ls.args(["lab", "ls", "-o", "json"]);
         let text = run(&mut ls, "")?;
         let unexpected = |what: String| BenchError::Unexpected {
@@ -185,7 +185,7 @@ impl Lab {
         }
         let mut exec = self.on_node();
         self.agent.start(&mut exec)?;
-        let mut apply = own_group(&self.maglane);
+        let mut apply = Command::new(&self.maglane);
         apply.args(["lab", "apply", "-f", "-"]);
         let mut last = None;
         let waited = self.interrupt.wait_until("the agent to serve", 20, || {
@@ -209,7 +209,7 @@ impl Lab {
 
     /// `maglane lab exec --node --`, to be followed by a command.
     pub(super) fn on_node(&self) -> Command {
-        let mut command = own_group(&self.maglane);
+        let mut command = Command::new(&self.maglane);
         command.args(["lab", "exec", "--node", "--"]);
         command
     }
@@ -219,7 +219,7 @@ impl Lab {
     /// # Errors
     /// When it fails.
     pub(crate) fn run_in(&self, pod: &Pod, words: &[&str]) -> Result<()> {
-        let mut command = own_group(&self.maglane);
+        let mut command = Command::new(&self.maglane);
         command.args(["lab", "exec", &pod.name, "--"]).args(words);
         run(&mut command, "").map(drop)
     }
@@ -238,7 +238,7 @@ impl Drop for Lab {
 }
 
 fn down(maglane: &Path) {
-    let mut down = own_group(maglane);
+    let mut down = Command::new(maglane);
     if let Err(error) = run(down.args(["lab", "down"]), "") {
         progress(&format!("error: the lab is still there: {error}"));
     }

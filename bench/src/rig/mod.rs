@@ -16,7 +16,7 @@ mod machine;
 mod place;
 
 pub(crate) use bare::{BareCounters, BareForwarder};
-pub(crate) use command::{run_command, run_with_input};
+pub(crate) use command::{message, run, run_until, spawn, typed};
 pub(crate) use cpu::{CpuClocks, CpuCost, thread_cpu_ns};
 pub(crate) use lab::{Lab, LabOptions, Pod, Programs, SERVICE_PORT};
 pub(crate) use machine::Machine;
