@@ -2,7 +2,9 @@
 //!
 //! With a million flows a packet's cost is the lines that it touches. The first line has all that
 //! an IPv4 packet needs. The second has the upper 96 bits of addresses, which only flows with an
-//! IPv6 address have (*wide* ones), and what is touched every four billion packets.
+//! IPv6 address have (*wide* ones), and what is touched every four billion packets. Unless the first
+//! line says that there is something in it, it is never looked at, nor written: a new flow would
+//! wait for it.
 //!
 //! Endpoints stand in the order client, service, backend, translated: a direction's tuple then
 //! starts at `2 * direction`, and what it becomes ends at `3 - 2 * direction`, with no branch.
@@ -32,6 +34,8 @@ pub(super) struct Entry {
     protocol: Protocol,
     pub(super) state: State,
     is_wide: bool,
+    /// Whether `packets` has overflown, and the second line has the rest.
+    is_long: bool,
     /// The first millisecond in which the flow is no more, unless a packet comes before.
     pub(super) expires_ms: u64,
     /// By direction, the lower 32 bits.
@@ -64,6 +68,7 @@ const VACANT: Entry = Entry {
     protocol: Protocol::Tcp,
     state: State::CloseUnreplied,
     is_wide: false,
+    is_long: false,
     expires_ms: 0,
     packets: [0; 2],
     bytes: [0; 2],
@@ -120,15 +125,16 @@ impl Entries {
             protocol: new.protocol,
             state,
             is_wide,
+            is_long: false,
             expires_ms,
             packets: [0; 2],
             bytes: [0; 2],
         };
-        self.uppers[id.index()] = Upper {
-            high: ends.map(|end| end.address.high()),
-            middle: ends.map(|end| (end.address.low() >> 32) as u32),
-            packets: [0; 2],
-        };
+        if is_wide {
+            let upper = &mut self.uppers[id.index()];
+            upper.high = ends.map(|end| end.address.high());
+            upper.middle = ends.map(|end| (end.address.low() >> 32) as u32);
+        }
     }
 
     #[inline]
@@ -138,13 +144,19 @@ impl Entries {
         entry.packets[direction as usize] = packets;
         entry.bytes[direction as usize] += u64::from(bytes);
         if carry {
-            self.uppers[id.index()].packets[direction as usize] += 1;
+            let upper = &mut self.uppers[id.index()];
+            if !std::mem::replace(&mut entry.is_long, true) {
+                upper.packets = [0; 2];
+            }
+            upper.packets[direction as usize] += 1;
         }
     }
 
     pub(super) fn counted(&self, id: FlowId, direction: Direction) -> Counted {
-        let (entry, upper) = (&self.entries[id.index()], &self.uppers[id.index()]);
-        let [lower, upper] = [entry.packets, upper.packets].map(|half| half[direction as usize]);
+        let entry = self.get(id);
+        let lower = entry.packets[direction as usize];
+        let upper =
+            if entry.is_long { self.uppers[id.index()].packets[direction as usize] } else { 0 };
         Counted {
             packets: u64::from(upper) << 32 | u64::from(lower),
             bytes: entry.bytes[direction as usize],
@@ -270,7 +282,16 @@ mod tests {
         let forward = Counted { packets: 1 << 32, bytes: (1 << 40) + 1_500 };
         assert_eq!(entries.counted(id, Direction::Forward), forward);
         assert_eq!(entries.counted(id, Direction::Reply), Counted { packets: 7, bytes: 8 });
+        entries.entries[0].packets[1] = u32::MAX;
+        entries.count(id, Direction::Reply, 0);
+        assert_eq!(entries.counted(id, Direction::Reply), Counted { packets: 1 << 32, bytes: 8 });
+        assert_eq!(entries.counted(id, Direction::Forward), forward);
         entries.write(id, &new, State::UdpUnreplied, 0);
         assert_eq!(entries.counted(id, Direction::Forward), Counted { packets: 0, bytes: 0 });
+        // What the flow before had counted is not the next one's.
+        entries.entries[0].packets[0] = u32::MAX;
+        entries.count(id, Direction::Forward, 0);
+        assert_eq!(entries.counted(id, Direction::Forward).packets, 1 << 32);
+        assert_eq!(entries.counted(id, Direction::Reply).packets, 0);
     }
 }
