@@ -13,7 +13,7 @@ const TIMEOUT_RANGE_MS: RangeInclusive<u64> = 1_000..=7 * 24 * 3_600 * 1_000;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FlowConfig {
     /// How many flows fit, 1 to [`MAX_CAPACITY_FLOWS`]. All memory is taken at the start: about
-    /// 170 to 210 bytes a flow.
+    /// 180 to 210 bytes a flow.
     pub capacity_flows: u32,
     /// How long a flow may be silent.
     pub timeouts: Timeouts,

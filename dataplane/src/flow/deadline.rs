@@ -6,6 +6,10 @@
 //! cache line, and entries only of flows that were silent for a whole timeout or are due for
 //! correction.
 
+use std::ops::Range;
+
+use prefetch_index::prefetch_index;
+
 use super::key::FlowId;
 
 /// The length of a tick, in milliseconds: by so much the sweep may be late.
@@ -24,6 +28,17 @@ pub(super) struct Deadlines {
 impl Deadlines {
     pub(super) fn new(capacity_flows: u32) -> Self {
         Self { ticks: vec![NEVER; capacity_flows as usize].into_boxed_slice(), cursor: 0 }
+    }
+
+    pub(super) fn memory(&self) -> Range<*const u8> {
+        let Range { start, end } = self.ticks.as_ptr_range();
+        start.cast()..end.cast()
+    }
+
+    /// Asks the processor for what [`Self::arm`] will write.
+    #[inline]
+    pub(super) fn prefetch(&self, id: FlowId) {
+        prefetch_index(&self.ticks, id.index());
     }
 
     /// Whether there is a flow at this place.

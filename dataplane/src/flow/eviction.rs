@@ -1,8 +1,12 @@
 //! Who gives way when the table is full, and where there is room.
 //!
-//! Each eviction class is a doubly linked list in the order in which flows entered the class,
-//! and vacant places are a stack, all in one array beside the entries. A flow moves when its
-//! class changes, never for a packet.
+//! Each eviction class is a doubly linked list in the order in which flows entered the class, all
+//! in one array beside the entries. A flow moves when its class changes, never for a packet. Vacant
+//! places are a stack of their own: which ones are taken next is known without waiting for memory.
+
+use std::ops::Range;
+
+use prefetch_index::prefetch_index;
 
 use super::key::FlowId;
 use super::state::EvictionClass;
@@ -26,32 +30,43 @@ struct List {
 pub(super) struct EvictionLists {
     links: Box<[Link]>,
     lists: [List; EvictionClass::COUNT],
-    vacant: u32,
+    /// Taken from the end. Has room for all places.
+    vacant: Vec<FlowId>,
 }
 
 impl EvictionLists {
     /// All places vacant, the first to be taken first.
     pub(super) fn new(capacity_flows: u32) -> Self {
-        let links = (1..=capacity_flows)
-            .map(|next| Link {
-                previous: NONE,
-                next: if next < capacity_flows { next } else { NONE },
-            })
-            .collect();
-        Self { links, lists: [List { head: NONE, tail: NONE }; EvictionClass::COUNT], vacant: 0 }
+        let links = vec![Link { previous: NONE, next: NONE }; capacity_flows as usize].into();
+        let lists = [List { head: NONE, tail: NONE }; EvictionClass::COUNT];
+        Self { links, lists, vacant: (0..capacity_flows).rev().map(FlowId).collect() }
+    }
+
+    pub(super) fn memory(&self) -> Range<*const u8> {
+        let Range { start, end } = self.links.as_ptr_range();
+        start.cast()..end.cast()
+    }
+
+    /// The place that the `nth` flow from now will take, if none is given back before.
+    #[inline]
+    pub(super) fn upcoming(&self, nth: usize) -> Option<FlowId> {
+        self.vacant.iter().nth_back(nth).copied()
+    }
+
+    /// Asks the processor for what a change of class will read.
+    #[inline]
+    pub(super) fn prefetch(&self, id: FlowId) {
+        prefetch_index(&self.links, id.index());
     }
 
     /// Takes a vacant place.
     pub(super) fn take_vacant(&mut self) -> Option<FlowId> {
-        let id = self.vacant;
-        self.vacant = self.links.get(id as usize)?.next;
-        Some(FlowId(id))
+        self.vacant.pop()
     }
 
     /// Gives a place back that is on no list.
     pub(super) fn give_vacant(&mut self, id: FlowId) {
-        self.links[id.index()] = Link { previous: NONE, next: self.vacant };
-        self.vacant = id.0;
+        self.vacant.push(id);
     }
 
     /// The flow that has been longest in the first class that has any.

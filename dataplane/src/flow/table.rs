@@ -104,7 +104,8 @@ impl FlowTable {
 
     /// Where the tables that packets read stand in memory.
     pub fn memory(&self) -> impl Iterator<Item = Range<*const u8>> {
-        self.entries.memory().into_iter().chain([self.index.memory()])
+        let beside = [self.index.memory(), self.eviction.memory(), self.deadlines.memory()];
+        self.entries.memory().into_iter().chain(beside)
     }
 
     /// Asks the processor for what [`Self::prefetch_entry`] will read.
@@ -122,6 +123,16 @@ impl FlowTable {
             true
         })?;
         Some(slot.into())
+    }
+
+    /// Asks the processor for what [`Self::insert`] will write of the `nth` flow from now.
+    #[inline]
+    pub fn prefetch_place(&self, nth: usize, is_wide: bool) {
+        if let Some(id) = self.eviction.upcoming(nth) {
+            self.entries.prefetch(id, is_wide);
+            self.eviction.prefetch(id);
+            self.deadlines.prefetch(id);
+        }
     }
 
     /// Finds the flow that a packet with this tuple belongs to, if it is `likely`: then neither the

@@ -52,12 +52,13 @@ impl Pipeline {
         openings: &mut ArrayVec<Opening<'a>, BATCH>,
         snapshot: &'a Snapshot,
     ) {
-        for opening in openings.iter_mut() {
+        for (nth, opening) in openings.iter_mut().enumerate() {
             let tuple = &opening.staged.headers.tuple;
             opening.public_hash = HashKeys::PUBLIC.tuple(tuple);
             opening.found = snapshot.services.lookup(&Frontend::of(tuple));
             if let Lookup::Service(service) = opening.found {
                 service.prefetch();
+                self.flows.prefetch_place(nth, !tuple.source.address.is_ipv4());
             }
         }
         for opening in openings.iter() {
