@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::output::short;
+
 /// One figure over several rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Figure {
@@ -32,6 +34,12 @@ impl Figure {
         let [median, min, max] = [self.median, self.min, self.max].map(|value| value / scale);
         format!("{median:.decimals$} ({min:.decimals$}–{max:.decimals$})")
     }
+
+    /// The same, with as many decimals as tell something.
+    pub(crate) fn show_short(&self, scale: f64) -> String {
+        let [median, min, max] = [self.median, self.min, self.max].map(|one| short(&(one / scale)));
+        format!("{median} ({min}–{max})")
+    }
 }
 
 /// `part / whole`; 0 when there is no whole.
@@ -60,5 +68,6 @@ mod tests {
     fn figures_are_shown_with_their_spread() {
         let figure = Figure { median: 1.5e6, min: 1e6, max: 2e6 };
         assert_eq!(figure.show(1e6, 2), "1.50 (1.00–2.00)");
+        assert_eq!(figure.show_short(1e5), "15.0 (10.0–20.0)");
     }
 }

@@ -57,13 +57,35 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// A figure in as many digits as tell something: 0.064, 3.21, 42.0, 1,234.
+pub(crate) fn short(value: &f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size >= 99.95 => {
+            let sign = if *value < 0.0 { "−" } else { "" };
+            format!("{sign}{}", grouped(size.round() as u64))
+        }
+        size if size >= 9.995 => format!("{value:.1}"),
+        size if size >= 0.9995 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::grouped;
+    use super::*;
 
     #[test]
     fn digits_stand_in_threes() {
         let texts = [0, 999, 1_000, 65_535, 1_234_567].map(grouped);
         assert_eq!(texts, ["0", "999", "1,000", "65,535", "1,234,567"]);
+    }
+
+    #[test]
+    fn figures_have_as_many_digits_as_tell_something() {
+        assert_eq!(
+            [0.0, 0.0642, 3.214, 42.03, 25_382.3, -1_124.9].map(|x| short(&x)),
+            ["0", "0.064", "3.21", "42.0", "25,382", "−1,125"]
+        );
     }
 }

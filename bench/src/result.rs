@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::rig::Machine;
 
 /// Changes when a saved result can no longer be read.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 /// Stands at the head of every result.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl Origin {
 }
 
 /// As a shell takes it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |one: char| one.is_ascii_alphanumeric() || "-_./:,=+@%".contains(one);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::measure::Metric;
+use super::metric::Metric;
 use super::place::{BACKENDS, Place, SERVICE_PORT, TCP_PORT, service};
 use super::server::Server;
 use super::subject::{Kind, Subject};

@@ -5,29 +5,39 @@ use std::fmt::Display;
 use hdrhistogram::Histogram;
 
 use super::LabArgs;
-use super::cpu::TICK_NS;
-use super::measure::{Metric, TOLERATED_LOSS, WIDTH, cpu_seconds};
-use super::ratio::LabRatio;
+use super::measure::{Quiet, WIDTH, least_cost_ns, trial_seconds};
+use super::metric::Metric;
 use super::result::{LabFigure, LabLatency, LabResult};
-use super::subject::{Kind, Subject};
+use super::subject::Subject;
 use crate::error::{BenchError, Result};
 use crate::figures::Figure;
 use crate::output::grouped;
 use crate::pktgen::{Latency, Metered};
 use crate::result::Origin;
-use crate::rig::Poll;
+
+/// One round of one figure.
+#[derive(Clone, Copy)]
+pub(super) struct Noted {
+    /// Its number.
+    pub(super) round: u32,
+    /// The figure.
+    pub(super) value: f64,
+    /// Whether the generator can do no more: it is at least that.
+    pub(super) is_limited: bool,
+}
 
 /// All rounds of one figure.
-struct Entry {
-    subject: Subject,
-    metric: Metric,
-    /// The round's number, and its figure.
-    rounds: Vec<(u32, f64)>,
+pub(super) struct Entry {
+    pub(super) subject: Subject,
+    pub(super) metric: Metric,
+    pub(super) rounds: Vec<Noted>,
+    /// Changes of a backend meanwhile, where there were any.
+    changes: Vec<f64>,
 }
 
 /// All rounds of one latency.
-struct Lateness {
-    subject: Subject,
+pub(super) struct Lateness {
+    pub(super) subject: Subject,
     /// Whether it is that of flows' first packets.
     first: bool,
     /// Of all rounds together.
@@ -37,69 +47,45 @@ struct Lateness {
 }
 
 impl Lateness {
-    fn packets(&self) -> &'static str {
+    /// Which packets.
+    pub(super) fn packets(&self) -> &'static str {
         if self.first { "first packets of flows" } else { "known flows" }
     }
 
-    fn rounds_of(&self, at: usize) -> Vec<(u32, f64)> {
-        self.rounds.iter().map(|(round, percentiles)| (*round, percentiles[at])).collect()
+    /// One percentile, by its place among them.
+    pub(super) fn rounds_of(&self, at: usize) -> Vec<Noted> {
+        let noted = |(round, percentiles): &(u32, [f64; 4])| Noted {
+            round: *round,
+            value: percentiles[at],
+            is_limited: false,
+        };
+        self.rounds.iter().map(noted).collect()
     }
-}
-
-/// What two subjects can be compared by.
-struct Comparable<'a> {
-    subject: &'a Subject,
-    metric: String,
-    more_is_better: bool,
-    /// Less cannot be told from it.
-    nothing: f64,
-    rounds: Vec<(u32, f64)>,
 }
 
 const PERCENTILES: [f64; 4] = [50.0, 90.0, 99.0, 99.9];
 
 /// The record of a run.
 pub(super) struct Book<'a> {
-    args: &'a LabArgs,
-    entries: Vec<Entry>,
-    latencies: Vec<Lateness>,
+    pub(super) args: &'a LabArgs,
+    pub(super) entries: Vec<Entry>,
+    pub(super) latencies: Vec<Lateness>,
+    quiet: Vec<Quiet>,
     skipped: Vec<String>,
-    round: u32,
-}
-
-impl Metric {
-    /// For people: what it is, and in which unit.
-    fn describe(self, args: &LabArgs) -> (String, &'static str) {
-        let rate = args.rate;
-        match self {
-            Self::Ndr => ("Throughput without loss (NDR)".into(), "pps"),
-            Self::Max => ("Throughput when the generator sends all it can".into(), "pps"),
-            Self::Cpu => (
-                format!("Processor time of the whole machine at {rate}, less the generator's"),
-                "ns a packet",
-            ),
-            Self::Latency => (format!("Latency at {rate}"), "µs"),
-            Self::Change => ("One changed backend, until it is in force".into(), "ms"),
-            Self::Churn => (
-                format!(
-                    "Effective blocked time in {} s of changing backends at {rate}",
-                    args.seconds
-                ),
-                "ms",
-            ),
-            Self::Bulk => ("One TCP connection (iperf3)".into(), "Gbit/s"),
-            Self::Requests => ("Requests on 16 kept connections (wrk, nginx)".into(), "a second"),
-            Self::Connections => {
-                ("Connections of one request each (wrk, nginx)".into(), "a second")
-            }
-        }
-    }
+    pub(super) round: u32,
 }
 
 impl<'a> Book<'a> {
     /// An empty one.
     pub(super) fn new(args: &'a LabArgs) -> Self {
-        Self { args, entries: Vec::new(), latencies: Vec::new(), skipped: Vec::new(), round: 0 }
+        Self {
+            args,
+            entries: Vec::new(),
+            latencies: Vec::new(),
+            quiet: Vec::new(),
+            skipped: Vec::new(),
+            round: 0,
+        }
     }
 
     /// What is noted from now on is of this round.
@@ -109,14 +95,40 @@ impl<'a> Book<'a> {
 
     /// One round's figure.
     pub(super) fn note(&mut self, subject: &Subject, metric: Metric, value: f64) {
-        let known = |entry: &&mut Entry| entry.subject == *subject && entry.metric == metric;
-        match self.entries.iter_mut().find(known) {
-            Some(entry) => entry.rounds.push((self.round, value)),
-            None => {
-                let rounds = vec![(self.round, value)];
-                self.entries.push(Entry { subject: *subject, metric, rounds });
-            }
-        }
+        self.note_throughput(subject, metric, value, false);
+    }
+
+    /// One round's packets a second, which the generator may have limited.
+    pub(super) fn note_throughput(
+        &mut self,
+        subject: &Subject,
+        metric: Metric,
+        value: f64,
+        is_limited: bool,
+    ) {
+        let noted = Noted { round: self.round, value, is_limited };
+        self.entry(subject, metric).rounds.push(noted);
+    }
+
+    /// One round's blocked time, and how many changes there were.
+    pub(super) fn note_churn(&mut self, subject: &Subject, blocked_ms: f64, changes: usize) {
+        self.note(subject, Metric::Churn, blocked_ms);
+        self.entry(subject, Metric::Churn).changes.push(changes as f64);
+    }
+
+    fn entry(&mut self, subject: &Subject, metric: Metric) -> &mut Entry {
+        let known = |entry: &Entry| entry.subject == *subject && entry.metric == metric;
+        let at = self.entries.iter().position(known).unwrap_or_else(|| {
+            let (rounds, changes) = (Vec::new(), Vec::new());
+            self.entries.push(Entry { subject: *subject, metric, rounds, changes });
+            self.entries.len() - 1
+        });
+        &mut self.entries[at]
+    }
+
+    /// What is subtracted from everybody's processor time in this round.
+    pub(super) fn note_quiet(&mut self, quiet: Quiet) {
+        self.quiet.push(quiet);
     }
 
     /// One round's latencies.
@@ -152,33 +164,26 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// Something that would tell too little, since too many packets did not arrive.
-    pub(super) fn lossy(&mut self, subject: &Subject, what: &str) {
-        self.skip(&format!(
-            "{what} of {}, {} Services, in some rounds or all: more than {}% of the packets at {} \
-             did not arrive",
-            subject.name(),
-            subject.services,
-            TOLERATED_LOSS * 100.0,
-            self.args.rate
-        ));
+    /// Something that would have told nothing, and is left out.
+    pub(super) fn unfit(&mut self, subject: &Subject, what: &str, why: &str) {
+        self.skip(&format!("{what} of {}, in some rounds or all: {why}", subject.with_services()));
     }
 
     /// Somebody who cannot be measured any more.
     pub(super) fn fail(&mut self, subject: &Subject, error: &BenchError) {
-        self.skip(&format!("{}, {} Services: {error}", subject.name(), subject.services));
+        self.skip(&format!("{}: {error}", subject.with_services()));
     }
 
     /// The newest figures of somebody, in short.
     pub(super) fn line(&self, subject: &Subject) -> String {
         let of = self.entries.iter().filter(|entry| entry.subject == *subject);
         let newest = of.filter_map(|entry| {
-            let (_, value) = entry.rounds.last()?;
+            let Noted { value, .. } = entry.rounds.last()?;
             let text = match entry.metric.describe(self.args).1 {
                 "pps" => format!("{:.3} Mpps", value / 1e6),
                 unit => format!("{value:.3} {unit}"),
             };
-            Some(format!("{:?} {text}", entry.metric))
+            Some(format!("{} {text}", entry.metric.name()))
         });
         newest.collect::<Vec<_>>().join(", ")
     }
@@ -201,6 +206,7 @@ impl<'a> Book<'a> {
             figures,
             latencies,
             ratios: self.ratios(),
+            quiet: self.quiet,
             skipped: self.skipped,
             interrupted,
         })
@@ -219,64 +225,78 @@ impl<'a> Book<'a> {
 
     fn conditions(&self) -> Vec<String> {
         let args = self.args;
-        vec![format!(
-            "Rounds: {}, everybody in turn in each; medians, with the least and the greatest. UDP over \
+        let mut conditions = vec![
+            format!(
+                "Rounds: {}, everybody in turn in each; medians, with the least and the greatest. UDP over \
              IPv4 in frames of 60 bytes, {} flows, between two veth pairs through a node of its own; \
-             the generator sends and receives over AF_XDP on core 0.",
-            self.rounds(),
-            grouped(args.flows.into())
-        ),
-        format!(
-            "The kernel's paths run where packets are sent, on core 0; workers take the last cores, \
+             the generator sends and receives over AF_XDP on core 0. What it does by itself, over a \
+             veth pair of its own, stands beside.",
+                self.rounds(),
+                grouped(args.flows.into())
+            ),
+            format!(
+                "The kernel's paths run where packets are sent, on core 0; workers take the last cores, \
              so that on two cores a second worker shares the generator's. Throughput without loss is \
-             searched to {:.0}% in trials of {} s and less; where it is the maximum, it may be the \
-             generator's.",
-            WIDTH * 100.0,
-            args.seconds / 2.0
-        ),
-        "Maglane is its engine, as the agent starts it, in a process that is told of changes; \
-         kube-proxy is the rules that its proxiers write, and a change what their partial sync \
-         writes, through nft and iptables-restore."
-            .to_owned(),
-        "On a veth there is no zero-copy: AF_XDP copies every packet twice there and pays a system \
-         call, where the kernel's path copies nothing. On a NIC with zero-copy it does neither."
-            .to_owned()]
+             searched to {:.0}%, the last trials of {} s, two of which decide; ≥ stands where the \
+             generator was the limit.",
+                WIDTH * 100.0,
+                trial_seconds(args)
+            ),
+        ];
+        conditions.extend(self.cost_condition());
+        conditions.extend([
+            "Maglane is its engine, as the agent starts it, in a process that is told of changes; \
+             kube-proxy is the rules that its proxiers write, and a change what their partial sync \
+             writes, through nft and iptables-restore."
+                .to_owned(),
+            "On a veth there is no zero-copy: AF_XDP copies every packet twice there and pays a \
+             system call, where the kernel's path copies nothing. On a NIC with zero-copy it does \
+             neither."
+                .to_owned(),
+        ]);
+        conditions
+    }
+
+    fn cost_condition(&self) -> Option<String> {
+        if self.quiet.is_empty() {
+            return None;
+        }
+        let figure = |of: fn(&Quiet) -> f64| Figure::of(self.quiet.iter().map(of));
+        Some(format!(
+            "Processor time is that of all cores, without other programs' ({} cores before the \
+             rounds), without what the machine does when nobody does anything ({} cores), and \
+             without the generator's, {} ns a packet by itself, measured in each round. Less than \
+             {:.0} ns cannot be told from nothing.",
+            figure(|quiet| quiet.others_cores).show(1.0, 3),
+            figure(|quiet| quiet.idle_cores).show(1.0, 3),
+            figure(|quiet| quiet.generator_ns).show(1.0, 0),
+            least_cost_ns(self.args),
+        ))
     }
 
     fn figure(&self, entry: &Entry) -> LabFigure {
-        let (metric, unit) = entry.metric.describe(self.args);
-        let Entry { subject, rounds, .. } = entry;
-        let services = if subject.services > 0 {
-            format!(" --services {}", subject.services)
-        } else {
-            String::new()
-        };
-        let only = clap::ValueEnum::to_possible_value(&entry.metric);
-        let only = only.map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let Entry { subject, metric, rounds, changes } = entry;
+        let (what, unit) = metric.describe(self.args);
+        let values = || rounds.iter().map(|noted| noted.value);
         LabFigure {
             subject: subject.name(),
-            metric,
+            kind: subject.kind,
+            metric: what,
             unit: unit.to_owned(),
             services: subject.services,
-            rounds: rounds.iter().map(|(_, value)| *value).collect(),
-            figure: Figure::of(rounds.iter().map(|(_, value)| *value)),
-            command: format!(
-                "maglane-bench lab --rounds {} --seconds {} --rate {} --flows {} --seed {} \
-                 --subject '{}'{services} --only {only}",
-                self.args.rounds,
-                self.args.seconds,
-                self.args.rate.pps(),
-                self.args.flows,
-                self.args.seed,
-                subject.name()
-            ),
+            rounds: values().collect(),
+            figure: Figure::of(values()),
+            limited_rounds: rounds.iter().filter(|noted| noted.is_limited).count(),
+            changes: (!changes.is_empty()).then(|| Figure::of(changes.iter().copied())),
+            command: self.args.repeat(*metric, &[subject]),
         }
     }
 
     fn lateness(&self, one: &Lateness) -> Option<LabLatency> {
-        let of_round = |at: usize| Figure::of(one.rounds_of(at).into_iter().map(|(_, ns)| ns));
+        let of_round = |at| Figure::of(one.rounds_of(at).into_iter().map(|noted| noted.value));
         Some(LabLatency {
             subject: one.subject.name(),
+            kind: one.subject.kind,
             at: format!("{} at {}", one.packets(), self.args.rate),
             services: one.subject.services,
             latency_ns: Latency::of(&one.all)?,
@@ -284,85 +304,7 @@ impl<'a> Book<'a> {
             p90_ns: of_round(1),
             p99_ns: of_round(2),
             p999_ns: of_round(3),
+            command: self.args.repeat(Metric::Latency, &[&one.subject]),
         })
-    }
-
-    /// Processor time a packet that is one tick of the whole measurement.
-    fn cpu_resolution_ns(&self) -> f64 {
-        TICK_NS / (self.args.rate.pps() * cpu_seconds(self.args))
-    }
-
-    /// All that can be compared, in the order of figures.
-    fn comparable(&self) -> Vec<Comparable<'_>> {
-        let mut all: Vec<Comparable<'_>> = Vec::new();
-        for entry in &self.entries {
-            all.push(Comparable {
-                subject: &entry.subject,
-                metric: entry.metric.describe(self.args).0,
-                more_is_better: entry.metric.more_is_better(),
-                nothing: if entry.metric == Metric::Cpu { self.cpu_resolution_ns() } else { 0.0 },
-                rounds: entry.rounds.clone(),
-            });
-        }
-        for one in &self.latencies {
-            for (at, name) in [(0, "p50"), (2, "p99")] {
-                all.push(Comparable {
-                    subject: &one.subject,
-                    metric: format!("Latency of {} at {}, {name}", one.packets(), self.args.rate),
-                    more_is_better: false,
-                    nothing: 0.0,
-                    rounds: one.rounds_of(at),
-                });
-            }
-        }
-        all
-    }
-
-    /// Maglane beside everybody else, round by round.
-    fn ratios(&self) -> Vec<LabRatio> {
-        let all = self.comparable();
-        let mut metrics: Vec<&str> = Vec::new();
-        for one in &all {
-            if !metrics.contains(&one.metric.as_str()) {
-                metrics.push(&one.metric);
-            }
-        }
-        let mut ratios = Vec::new();
-        for metric in metrics {
-            let find = |kind: Kind, services: Option<u32>| {
-                all.iter().find(|one| {
-                    one.metric == metric
-                        && one.subject.kind == kind
-                        && one.subject.workers == 1
-                        && one.subject.poll == Poll::Adaptive
-                        && services.is_none_or(|services| one.subject.services == services)
-                })
-            };
-            let mut compare = |one: Option<&Comparable<'_>>, other: Option<&Comparable<'_>>| {
-                let (Some(one), Some(other)) = (one, other) else { return };
-                let figure = LabRatio::figure(&one.rounds, &other.rounds, one.nothing);
-                let Some((figure, rounds_without)) = figure else { return };
-                ratios.push(LabRatio {
-                    metric: metric.to_owned(),
-                    subject: one.subject.name(),
-                    beside: other.subject.name(),
-                    services: other.subject.services,
-                    more_is_better: one.more_is_better,
-                    figure,
-                    rounds_without,
-                });
-            };
-            let fewest = self.args.services.iter().min().copied();
-            let host_port = find(Kind::HostPort, fewest);
-            compare(host_port, find(Kind::BareHostPort, None));
-            compare(find(Kind::XdpPorts, None), find(Kind::BarePorts, None));
-            compare(host_port, find(Kind::Kernel, None));
-            for kind in [Kind::Nftables, Kind::Iptables] {
-                for services in &self.args.services {
-                    compare(find(Kind::HostPort, Some(*services)), find(kind, Some(*services)));
-                }
-            }
-        }
-        ratios
     }
 }

@@ -1,11 +1,16 @@
 //! Processor time of the whole machine: whoever forwards, wherever the kernel does it.
 //!
-//! Counted as the time in which no core was idle. Of what cores do the kernel takes a sample each
-//! tick, which a load that comes and goes with the clock escapes; but it knows to the microsecond
-//! since when a core has been idle.
+//! Counted as the time in which no core was idle, less that of programs that are none of the lab's.
+//! Of what cores do the kernel takes a sample each tick, which a load that comes and goes with the
+//! clock escapes; but it knows to the microsecond since when a core has been idle, and to the
+//! nanosecond how long a thread ran.
 
+use std::collections::HashMap;
 use std::fs;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::rig::process_cpu_ns;
 
 /// What `/proc/stat` counts in (USER_HZ): nothing less can be told apart.
 pub(super) const TICK_NS: f64 = 1e7;
@@ -14,6 +19,25 @@ pub(super) const TICK_NS: f64 = 1e7;
 pub(super) struct Busy {
     start: Instant,
     before: Times,
+    others: HashMap<u32, u64>,
+}
+
+/// What was spent of so much time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spent {
+    /// The time, in nanoseconds.
+    pub(super) passed_ns: f64,
+    /// In which cores were busy, of all cores together.
+    busy_ns: f64,
+    /// With programs that are none of the lab's.
+    others_ns: f64,
+}
+
+/// A part of a trial in which packets are counted, from when the first one was sent.
+pub(super) struct Window {
+    length: Duration,
+    begun: Option<(Busy, u64)>,
+    result: Option<(Spent, u64)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -26,15 +50,84 @@ struct Times {
 impl Busy {
     /// From now on.
     pub(super) fn begin() -> Self {
-        Self { start: Instant::now(), before: Times::now() }
+        let others = others().collect();
+        Self { start: Instant::now(), before: Times::now(), others }
     }
 
-    /// Nanoseconds that have passed, and those that all cores together were busy.
-    pub(super) fn end(&self) -> (f64, f64) {
+    /// Until now.
+    pub(super) fn end(&self) -> Spent {
         let (passed_ns, now) = (self.start.elapsed().as_nanos() as f64, Times::now());
         let away_ns = now.away_ticks.saturating_sub(self.before.away_ticks) as f64 * TICK_NS;
-        (passed_ns, passed_ns * f64::from(now.cores) - away_ns)
+        // Of one that came meanwhile, all; of one that has gone, nobody knows.
+        let since =
+            |(pid, ns): (u32, u64)| ns.saturating_sub(self.others.get(&pid).copied().unwrap_or(0));
+        Spent {
+            passed_ns,
+            busy_ns: passed_ns * f64::from(now.cores) - away_ns,
+            others_ns: others().map(since).sum::<u64>() as f64,
+        }
     }
+}
+
+impl Spent {
+    /// All but what other programs spent.
+    pub(super) fn ours_ns(&self) -> f64 {
+        self.busy_ns - self.others_ns
+    }
+
+    /// Cores' worth of other programs.
+    pub(super) fn others_cores(&self) -> f64 {
+        self.others_ns / self.passed_ns
+    }
+}
+
+impl Window {
+    /// Of such a length.
+    pub(super) fn new(length: Duration) -> Self {
+        Self { length, begun: None, result: None }
+    }
+
+    /// Looks how far it is, when so many packets have been sent.
+    pub(super) fn look(&mut self, sent: u64) {
+        match &self.begun {
+            None if sent > 0 => self.begun = Some((Busy::begin(), sent)),
+            Some((busy, before))
+                if self.result.is_none() && busy.start.elapsed() >= self.length =>
+            {
+                self.result = Some((busy.end(), sent - before));
+            }
+            _ => {}
+        }
+    }
+
+    /// What was spent on how many packets; none when the trial ended before.
+    pub(super) fn result(&self) -> Option<(Spent, u64)> {
+        self.result.filter(|(_, packets)| *packets > 0)
+    }
+}
+
+/// Processes that are neither this one nor its children, and their processor time so far, in
+/// nanoseconds. The kernel's threads are not among them: they may work for a subject.
+fn others() -> impl Iterator<Item = (u32, u64)> {
+    let own = std::process::id();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(move |process| {
+        let pid: u32 = process.file_name().to_str()?.parse().ok()?;
+        let path = process.path();
+        let is_other = pid != own && is_program(&path) && parent(&path) != Some(own);
+        is_other.then(|| (pid, process_cpu_ns(&path)))
+    })
+}
+
+/// Threads of the kernel have no command line, proc_pid_cmdline(5).
+fn is_program(process: &Path) -> bool {
+    fs::read(process.join("cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+/// `pid (comm) state ppid …`, proc_pid_stat(5).
+fn parent(process: &Path) -> Option<u32> {
+    let stat = fs::read_to_string(process.join("stat")).ok()?;
+    stat.rsplit(')').next()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 impl Times {
@@ -58,6 +151,8 @@ impl Times {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -69,9 +164,24 @@ mod tests {
 
     #[test]
     fn a_thread_that_never_rests_is_seen() {
-        let (busy, start) = (Busy::begin(), Instant::now());
-        while start.elapsed().as_millis() < 200 {}
-        let (passed_ns, busy_ns) = busy.end();
-        assert!(passed_ns >= 2e8 && busy_ns >= 1.5e8, "{busy_ns} of {passed_ns}");
+        let (mut window, start) = (Window::new(Duration::from_millis(200)), Instant::now());
+        window.look(0);
+        window.look(5);
+        while start.elapsed().as_millis() < 300 {}
+        window.look(105);
+        let (spent, packets) = window.result().expect("a result");
+        assert_eq!(packets, 100);
+        assert!(spent.passed_ns >= 2e8 && spent.busy_ns >= 1.5e8, "{spent:?}");
+    }
+
+    #[test]
+    fn children_are_of_the_lab_and_strangers_are_not() {
+        let mut child = Command::new("sleep").arg("10").spawn().expect("sleep");
+        let known: HashMap<u32, u64> = others().collect();
+        // Who started this test, and the child that it started.
+        let is_strange = known.contains_key(&std::os::unix::process::parent_id());
+        let is_child_strange = known.contains_key(&child.id());
+        child.kill().and_then(|()| child.wait()).expect("ended");
+        assert!(is_strange && !is_child_strange && !known.contains_key(&std::process::id()));
     }
 }

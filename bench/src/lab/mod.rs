@@ -6,16 +6,21 @@
 //! | `subject` | who forwards, started and stopped |
 //! | `forwarder` | Maglane's engine and bare forwarders, in processes of their own |
 //! | `rules` | what kube-proxy would write |
-//! | `measure`, `apps`, `server`, `cpu` | what is measured |
-//! | `book`, `ratio`, `result` | figures over all rounds, and who wins |
+//! | `metric` | what can be measured |
+//! | `measure`, `apps`, `server`, `cpu` | how it is measured |
+//! | `book`, `compare`, `ratio`, `result` | figures over all rounds, and who wins |
+//! | `repeat` | the command that measures a figure again |
 
 mod apps;
 mod book;
+mod compare;
 mod cpu;
 mod forwarder;
 mod measure;
+mod metric;
 mod place;
 mod ratio;
+mod repeat;
 mod result;
 mod rules;
 mod server;
@@ -31,11 +36,13 @@ use crate::result::Origin;
 use crate::rig::{BareForwarder, Poll};
 use book::Book;
 pub(crate) use forwarder::run as forward;
-use measure::{Bench, Metric};
+use measure::Bench;
+use metric::Metric;
 use place::Place;
 pub(crate) use ratio::{LabRatio, Winner, times, wins};
 pub(crate) use result::{LabFigure, LabResult};
-use subject::{BareProgram, Kind, Subject};
+pub(crate) use subject::Kind;
+use subject::{BareProgram, Subject};
 
 const SERVICES: [u32; 4] = [1, 100, 1_000, 10_000];
 /// Addresses that the lab has for Services.
@@ -80,7 +87,7 @@ impl LabArgs {
         let fewest = self.services.iter().min().copied().unwrap_or(1);
         let subject = |kind, workers, poll, services| Subject { kind, workers, poll, services };
         let one = |kind, services| subject(kind, 1, Poll::Adaptive, services);
-        let mut subjects = vec![one(Kind::Kernel, 0)];
+        let mut subjects = vec![Subject::GENERATOR, one(Kind::Kernel, 0)];
         subjects.extend(self.services.iter().map(|services| one(Kind::HostPort, *services)));
         subjects.extend([
             subject(Kind::HostPort, 1, Poll::Busy, fewest),
@@ -122,6 +129,10 @@ fn measure(args: &LabArgs, interrupt: &Interrupt) -> Result<LabResult> {
         let message = "nobody has such a name".to_owned();
         return Err(BenchError::Usage { option: "--subject", message });
     }
+    if let Some(metric) = args.only.iter().find(|one| !subjects.iter().any(|who| one.is_of(who))) {
+        let message = format!("{} is measured of none of these subjects", metric.name());
+        return Err(BenchError::Usage { option: "--only", message });
+    }
     let mut book = Book::new(args);
     let bare = match args.bare.path() {
         Ok(path) => BareProgram(path),
@@ -133,12 +144,14 @@ fn measure(args: &LabArgs, interrupt: &Interrupt) -> Result<LabResult> {
             BareProgram(Default::default())
         }
     };
+    if subjects.is_empty() {
+        return book.finish(origin, false);
+    }
     let place = Place::make(interrupt)?;
     let mut bench = Bench::new(args, &place, interrupt)?;
     for round in 1..=args.rounds {
         book.begin(round);
-        let first = subjects.first();
-        if let Some(Err(error)) = first.map(|subject| bench.begin_round(subject, &mut book)) {
+        if let Err(error) = bench.begin_round(&mut book) {
             // What was measured in rounds before is kept.
             if !matches!(error, BenchError::Interrupted) {
                 book.skip(&error);
@@ -147,25 +160,27 @@ fn measure(args: &LabArgs, interrupt: &Interrupt) -> Result<LabResult> {
         }
         // Who comes first changes, in case that matters.
         let mut turn = subjects.clone();
+        // Measured above, for everybody.
+        turn.retain(|subject| subject.kind != Kind::Generator);
         if round % 2 == 0 {
             turn.reverse();
         }
+        let turns = turn.len();
         for (number, subject) in turn.into_iter().enumerate() {
-            let name = subject.name();
+            let name = subject.with_services();
             match bench.round(&subject, &bare, &mut book) {
                 Ok(()) => progress(&format!(
-                    "round {round} of {}, {} of {}: {name}, {} Services: {}",
+                    "round {round} of {}, {} of {}: {name}: {}",
                     args.rounds,
                     number + 1,
-                    subjects.len(),
-                    subject.services,
+                    turns,
                     book.line(&subject)
                 )),
                 // What was measured is kept.
                 Err(BenchError::Interrupted) => break,
                 Err(error) => {
                     // The others can still be measured, and this one perhaps the next time.
-                    progress(&format!("error: {name}, {} Services: {error}", subject.services));
+                    progress(&format!("error: {name}: {error}"));
                     book.fail(&subject, &error);
                 }
             }

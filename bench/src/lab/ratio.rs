@@ -4,10 +4,12 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
+use super::book::Noted;
+use super::subject::Kind;
 use crate::figures::{Figure, ratio};
 use crate::output::grouped;
 
-/// Maglane's figure over somebody else's, of the same rounds.
+/// One's figure over somebody else's, of the same rounds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct LabRatio {
     /// Of which figure.
@@ -16,15 +18,33 @@ pub(crate) struct LabRatio {
     pub(crate) subject: String,
     /// Over whose.
     pub(crate) beside: String,
+    /// What that one is.
+    pub(crate) beside_kind: Kind,
     /// Services that both had; 0 where one knows none.
     pub(crate) services: u32,
     /// Whether a ratio above 1 is the subject's advantage.
     pub(crate) more_is_better: bool,
-    /// One a round in which both were measured and more than nothing.
-    pub(crate) figure: Figure,
-    /// Rounds in which one of them was not to be told from nothing: they have no ratio, and may well
-    /// be those that somebody won.
+    /// What came of the rounds.
+    #[serde(flatten)]
+    pub(crate) rounds: Rounds,
+    /// What measures both again.
+    pub(crate) command: String,
+}
+
+/// Rounds in which both were measured.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Rounds {
+    /// One a round in which both figures are more than nothing; none without such a round.
+    pub(crate) figure: Option<Figure>,
+    /// How many there were.
+    pub(crate) rounds: usize,
+    /// Of these, rounds without a ratio: a figure was not to be told from nothing, or the generator
+    /// limited both.
     pub(crate) rounds_without: usize,
+    /// Rounds in which the subject was better.
+    pub(crate) rounds_won: usize,
+    /// Rounds in which the other was.
+    pub(crate) rounds_lost: usize,
 }
 
 /// Who is better.
@@ -34,54 +54,75 @@ pub(crate) enum Winner {
     Subject,
     /// The other, in every round.
     Beside,
-    /// One in some rounds, the other in others.
+    /// One in some rounds, the other in others; or it cannot be told.
     Neither,
 }
 
 impl LabRatio {
-    /// Pairs figures by their rounds, and counts those that have no ratio. `None` without a round in
-    /// which both are more than can be told from nothing: what noise is left of a difference has no
-    /// ratio.
-    pub(super) fn figure(
-        one: &[(u32, f64)],
-        other: &[(u32, f64)],
+    /// Pairs figures by their rounds. What differs by no more than can be told from nothing was won by
+    /// nobody. `None` without a round in which both were measured.
+    pub(super) fn rounds(
+        one: &[Noted],
+        other: &[Noted],
         nothing: f64,
-    ) -> Option<(Figure, usize)> {
-        let beside = |round| other.iter().find(|(number, _)| *number == round);
-        let pairs: Vec<(f64, f64)> =
-            one.iter().filter_map(|(round, value)| Some((*value, beside(*round)?.1))).collect();
-        let told = pairs.iter().filter(|(one, other)| *one > nothing && *other > nothing);
-        let ratios: Vec<f64> = told.map(|(one, other)| ratio(*one, *other)).collect();
-        let without = pairs.len() - ratios.len();
-        (!ratios.is_empty()).then(|| (Figure::of(ratios.into_iter()), without))
+        more_is_better: bool,
+    ) -> Option<Rounds> {
+        let beside = |round| other.iter().find(|noted| noted.round == round);
+        let pairs: Vec<(&Noted, &Noted)> =
+            one.iter().filter_map(|noted| Some((noted, beside(noted.round)?))).collect();
+        let told: Vec<(f64, f64)> = pairs
+            .iter()
+            .filter(|(one, other)| !(one.is_limited && other.is_limited))
+            .map(|(one, other)| (one.value, other.value))
+            .collect();
+        let has_ratio = |(one, other): &&(f64, f64)| *one > nothing && *other > nothing;
+        let ratios: Vec<f64> =
+            told.iter().filter(has_ratio).map(|(one, other)| ratio(*one, *other)).collect();
+        let count = |is_won: fn(f64) -> bool| {
+            let sign = if more_is_better { 1.0 } else { -1.0 };
+            told.iter()
+                .map(|(one, other)| one - other)
+                .filter(|more| more.abs() > nothing && is_won(more * sign))
+                .count()
+        };
+        (!pairs.is_empty()).then(|| Rounds {
+            rounds: pairs.len(),
+            rounds_without: pairs.len() - ratios.len(),
+            rounds_won: count(|more| more > 0.0),
+            rounds_lost: count(|more| more < 0.0),
+            figure: (!ratios.is_empty()).then(|| Figure::of(ratios.into_iter())),
+        })
     }
 
     /// Who is better, if it was the same in every round.
     pub(crate) fn winner(&self) -> Winner {
-        if self.rounds_without > 0 {
-            return Winner::Neither;
-        }
-        match (self.figure.min > 1.0, self.figure.max < 1.0) {
-            (true, _) if self.more_is_better => Winner::Subject,
-            (_, true) if self.more_is_better => Winner::Beside,
-            (true, _) => Winner::Beside,
-            (_, true) => Winner::Subject,
+        let Rounds { rounds, rounds_won, rounds_lost, .. } = self.rounds;
+        match (rounds_won == rounds, rounds_lost == rounds) {
+            (true, _) => Winner::Subject,
+            (_, true) => Winner::Beside,
             _ => Winner::Neither,
         }
     }
 
-    /// How many times better the better one is, 1 or more in the median.
-    pub(crate) fn advantage(&self) -> Figure {
-        let Figure { median, min, max } = self.figure;
+    /// How many times better the better one is, 1 or more in the median. None where a figure is
+    /// nothing, which has no ratio.
+    pub(crate) fn advantage(&self) -> Option<Figure> {
+        let figure = self.rounds.figure?;
+        let Figure { median, min, max } = figure;
         if median >= 1.0 {
-            return self.figure;
+            return Some(figure);
         }
-        Figure { median: ratio(1.0, median), min: ratio(1.0, max), max: ratio(1.0, min) }
+        Some(Figure { median: ratio(1.0, median), min: ratio(1.0, max), max: ratio(1.0, min) })
     }
 
     /// Whether the other is the kernel's own path, with or without kube-proxy's rules.
     pub(crate) fn is_beside_kernel(&self) -> bool {
-        self.beside.starts_with("kernel") || self.beside.starts_with("kube-proxy")
+        matches!(self.beside_kind, Kind::Kernel | Kind::Nftables | Kind::Iptables)
+    }
+
+    /// Whether the other is a bare forwarder.
+    pub(crate) fn is_beside_bare(&self) -> bool {
+        matches!(self.beside_kind, Kind::BareHostPort | Kind::BarePorts)
     }
 
     fn at(&self) -> String {
@@ -89,6 +130,20 @@ impl LabRatio {
             0 => String::new(),
             1 => " at 1 Service".to_owned(),
             services => format!(" at {}", grouped(services.into())),
+        }
+    }
+
+    fn share(&self) -> String {
+        let at = self.at();
+        let Some(advantage) = self.advantage() else {
+            return format!("beyond measure{at}");
+        };
+        let [median, min, max] = [advantage.median, advantage.min, advantage.max].map(times);
+        match self.rounds.rounds_without {
+            0 => format!("by {median} ({min} to {max}){at}"),
+            without => {
+                format!("by {median} ({min} to {max}), and in {without} rounds beyond measure{at}")
+            }
         }
     }
 }
@@ -101,9 +156,7 @@ pub(crate) fn wins(ratios: &[&LabRatio], winner: Winner) -> Vec<String> {
         if ratio.winner() != winner {
             continue;
         }
-        let advantage = ratio.advantage();
-        let (median, spread) = (times(advantage.median), [advantage.min, advantage.max].map(times));
-        let share = format!("by {median} ({} to {}){}", spread[0], spread[1], ratio.at());
+        let share = ratio.share();
         match sentences.last_mut() {
             Some((metric, beside, sentence))
                 if *metric == ratio.metric && *beside == ratio.beside =>
@@ -140,58 +193,96 @@ mod tests {
         Figure { median, min, max }
     }
 
-    fn against(beside: &str, services: u32, more_is_better: bool, figure: Figure) -> LabRatio {
+    fn noted(rounds: &[(u32, f64)]) -> Vec<Noted> {
+        let noted =
+            |(round, value): &(u32, f64)| Noted { round: *round, value: *value, is_limited: false };
+        rounds.iter().map(noted).collect()
+    }
+
+    fn against(kind: Kind, services: u32, more_is_better: bool, rounds: [f64; 2]) -> LabRatio {
+        let one: Vec<(u32, f64)> = (1..).zip(rounds).collect();
+        let other = noted(&[(1, 1.0), (2, 1.0)]);
         LabRatio {
             metric: "Throughput".into(),
             subject: "Maglane".into(),
-            beside: beside.into(),
+            beside: format!("{kind:?}"),
+            beside_kind: kind,
             services,
             more_is_better,
-            figure,
-            rounds_without: 0,
+            rounds: LabRatio::rounds(&noted(&one), &other, 0.0, more_is_better).expect("rounds"),
+            command: String::new(),
         }
     }
 
     #[test]
-    fn rounds_that_one_missed_are_no_ratio() {
-        let one = [(1, 10.0), (2, 20.0), (4, -3.0)];
-        let other = [(2, 10.0), (3, 5.0), (4, 2.0)];
-        assert_eq!(LabRatio::figure(&one, &other, 0.0), Some((figure(2.0, 2.0, 2.0), 1)));
-        assert_eq!(LabRatio::figure(&one, &other, 10.0), None);
-        assert_eq!(LabRatio::figure(&one, &[(3, 5.0)], 0.0), None);
+    fn rounds_that_one_missed_are_none() {
+        let one = noted(&[(1, 10.0), (2, 20.0), (4, 0.0)]);
+        let rounds = |other: &[(u32, f64)]| LabRatio::rounds(&one, &noted(other), 0.0, false);
+        let found = rounds(&[(2, 10.0), (3, 5.0), (4, 2.0)]).expect("rounds");
+        let expected = Rounds {
+            figure: Some(figure(2.0, 2.0, 2.0)),
+            rounds: 2,
+            rounds_without: 1,
+            rounds_won: 1,
+            rounds_lost: 1,
+        };
+        assert_eq!(found, expected);
+        assert_eq!(rounds(&[(3, 5.0)]), None);
+    }
+
+    #[test]
+    fn what_lies_within_the_noise_is_won_by_nobody() {
+        let [one, other] = [noted(&[(1, 50.0), (2, 5.0)]), noted(&[(1, 55.0), (2, 90.0)])];
+        let found = LabRatio::rounds(&one, &other, 10.0, false).expect("rounds");
+        assert_eq!((found.rounds_won, found.rounds_lost, found.rounds_without), (1, 0, 1));
+    }
+
+    #[test]
+    fn two_that_the_generator_limits_are_not_compared() {
+        let limited = |value| vec![Noted { round: 1, value, is_limited: true }];
+        let one = LabRatio::rounds(&limited(2.0), &noted(&[(1, 1.0)]), 0.0, true).expect("rounds");
+        assert_eq!((one.rounds_won, one.rounds_without), (1, 0));
+        let both = LabRatio::rounds(&limited(2.0), &limited(1.0), 0.0, true).expect("rounds");
+        assert_eq!((both.rounds_won, both.rounds_lost, both.rounds_without), (0, 0, 1));
     }
 
     #[test]
     fn who_wins_wins_in_every_round() {
-        let more = |of| against("kernel", 1, true, of).winner();
-        let less = |of| against("kernel", 1, false, of).winner();
-        let (above, below, both) =
-            (figure(1.5, 1.2, 2.0), figure(0.5, 0.4, 0.8), figure(1.1, 0.9, 1.3));
-        assert_eq!([more(above), less(above)], [Winner::Subject, Winner::Beside]);
-        assert_eq!([more(below), less(below)], [Winner::Beside, Winner::Subject]);
-        assert_eq!([more(both), less(both)], [Winner::Neither; 2]);
-        let unsure = LabRatio { rounds_without: 1, ..against("kernel", 1, true, above) };
-        assert_eq!(unsure.winner(), Winner::Neither, "a round that has no ratio was won by nobody");
-        assert_eq!(against("kernel", 1, true, below).advantage(), figure(2.0, 1.25, 2.5));
+        let more = |of| against(Kind::Kernel, 1, true, of).winner();
+        let less = |of| against(Kind::Kernel, 1, false, of).winner();
+        assert_eq!([more([1.2, 2.0]), less([1.2, 2.0])], [Winner::Subject, Winner::Beside]);
+        assert_eq!([more([0.4, 0.8]), less([0.4, 0.8])], [Winner::Beside, Winner::Subject]);
+        assert_eq!([more([0.9, 1.3]), less([0.9, 1.3])], [Winner::Neither; 2]);
+        let advantage = against(Kind::Kernel, 1, true, [0.4, 0.8]).advantage();
+        assert_eq!(advantage.map(|figure| [figure.min, figure.max]), Some([1.25, 2.5]));
     }
 
     #[test]
     fn wins_are_said_in_one_sentence_for_each_figure() {
         let ratios = [
-            against("bare AF_XDP", 0, true, figure(0.5, 0.5, 0.5)),
-            against("kube-proxy, nftables", 1, true, figure(0.5, 0.4, 0.8)),
-            against("kube-proxy, nftables", 1_000, true, figure(0.8, 0.5, 0.8)),
-            against("kube-proxy, iptables", 1, true, figure(20.0, 10.0, 30.0)),
+            against(Kind::BarePorts, 0, true, [0.5, 0.5]),
+            against(Kind::Nftables, 1, true, [0.5, 0.8]),
+            against(Kind::Nftables, 1_000, true, [0.5, 0.5]),
+            against(Kind::Iptables, 1, true, [10.0, 30.0]),
         ];
         let ratios: Vec<&LabRatio> = ratios.iter().collect();
         assert_eq!(
             wins(&ratios, Winner::Beside),
-            ["Throughput: kube-proxy, nftables by 2.0× (1.25× to 2.5×) at 1 Service, \
-                 by 1.25× (1.25× to 2.0×) at 1,000."]
+            ["Throughput: Nftables by 1.54× (1.25× to 2.0×) at 1 Service, \
+                 by 2.0× (2.0× to 2.0×) at 1,000."]
         );
         assert_eq!(
             wins(&ratios, Winner::Subject),
-            ["Throughput: kube-proxy, iptables by 20× (10× to 30×) at 1 Service."]
+            ["Throughput: Iptables by 20× (10× to 30×) at 1 Service."]
+        );
+        let one = noted(&[(1, 0.3), (2, 0.2)]);
+        let rounds = LabRatio::rounds(&one, &noted(&[(1, 0.0), (2, 0.0)]), 0.0, false);
+        let blocked = against(Kind::Nftables, 1, false, [1.0, 1.0]);
+        let blocked = LabRatio { rounds: rounds.expect("rounds"), ..blocked };
+        assert_eq!(
+            wins(&[&blocked], Winner::Beside),
+            ["Throughput: Nftables beyond measure at 1 Service."],
+            "who loses nothing at all has no ratio, and wins"
         );
     }
 }

@@ -2,7 +2,9 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
+use super::measure::Quiet;
 use super::ratio::{LabRatio, Winner, wins};
+use super::subject::Kind;
 use crate::figures::Figure;
 use crate::output::{grouped, table};
 use crate::pktgen::Latency;
@@ -13,6 +15,8 @@ use crate::result::Origin;
 pub(crate) struct LabFigure {
     /// Who forwarded.
     pub(crate) subject: String,
+    /// What that one is.
+    pub(crate) kind: Kind,
     /// What was measured, as `throughput, no loss`.
     pub(crate) metric: String,
     /// Of the values.
@@ -23,8 +27,31 @@ pub(crate) struct LabFigure {
     pub(crate) rounds: Vec<f64>,
     /// Over all rounds.
     pub(crate) figure: Figure,
+    /// Rounds in which the generator was the limit: they are at least that.
+    pub(crate) limited_rounds: usize,
+    /// Changes of a backend meanwhile, of a figure that is of such.
+    pub(crate) changes: Option<Figure>,
     /// What measures it again.
     pub(crate) command: String,
+}
+
+impl LabFigure {
+    /// Whether the generator was the limit: of the median's rounds, or as many as not.
+    fn is_at_least(&self) -> bool {
+        2 * self.limited_rounds >= self.rounds.len()
+    }
+
+    /// Its figure as text, and what is to be known of it.
+    pub(crate) fn show(&self, figure: &str) -> String {
+        let least = if self.is_at_least() { "≥ " } else { "" };
+        let changes = self.changes.map(|changes| format!(" in {} changes", changes.show(1.0, 0)));
+        format!("{least}{figure}{}", changes.unwrap_or_default())
+    }
+
+    /// Who forwarded, where there is no room for more than a word on the figure.
+    pub(crate) fn label(&self) -> String {
+        format!("{}{}", self.subject, if self.is_at_least() { " (at least)" } else { "" })
+    }
 }
 
 /// How late packets were, over all rounds.
@@ -32,6 +59,8 @@ pub(crate) struct LabFigure {
 pub(crate) struct LabLatency {
     /// Who forwarded.
     pub(crate) subject: String,
+    /// What that one is.
+    pub(crate) kind: Kind,
     /// Which packets, and at which load.
     pub(crate) at: String,
     /// Services that there were.
@@ -46,6 +75,8 @@ pub(crate) struct LabLatency {
     pub(crate) p99_ns: Figure,
     /// 99.9% of them.
     pub(crate) p999_ns: Figure,
+    /// What measures it again.
+    pub(crate) command: String,
 }
 
 impl LabLatency {
@@ -78,9 +109,12 @@ impl LabResult {
             }
             let scale = if figure.unit == "pps" { 1e6 } else { 1.0 };
             let services = grouped(figure.services.into());
-            rows.add_row([figure.subject.clone(), services, figure.figure.show(scale, 3)]);
+            let text = figure.show(&figure.figure.show_short(scale));
+            rows.add_row([figure.subject.clone(), services, text]);
         }
-        let _ = writeln!(text, "{}\n", rows.trim_fmt());
+        if !self.figures.is_empty() {
+            let _ = writeln!(text, "{}\n", rows.trim_fmt());
+        }
         self.latency_text(&mut text);
         self.ratio_text(&mut text);
         for skipped in &self.skipped {
@@ -116,7 +150,7 @@ impl LabResult {
                 ratio.subject.clone(),
                 ratio.beside.clone(),
                 grouped(ratio.services.into()),
-                ratio.figure.show(1.0, 3),
+                ratio.rounds.figure.map_or("none".to_owned(), |figure| figure.show_short(1.0)),
             ]);
         }
         let _ = writeln!(text, "{}\n", rows.trim_fmt());
@@ -146,6 +180,8 @@ pub(crate) struct LabResult {
     pub(crate) latencies: Vec<LabLatency>,
     /// Beside whom.
     pub(crate) ratios: Vec<LabRatio>,
+    /// What was subtracted from everybody's processor time, a round each.
+    pub(crate) quiet: Vec<Quiet>,
     /// What could not be measured here, and why.
     pub(crate) skipped: Vec<String>,
     /// Whether a signal ended it before its time.

@@ -5,16 +5,22 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::forwarder::{Role, Spec, unmake_host_port};
 use super::place::{BACKENDS, NODE_ENDS, Place, SERVICE_PORT, UDP_PORT, service};
 use super::rules;
 use crate::error::{BenchError, Result};
+use crate::output::grouped;
 use crate::pktgen::{AddressRange, Destination};
 use crate::rig::{Poll, run_until, spawn};
 
 /// Who forwards.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// Nobody: the generator by itself, over a veth pair of its own.
+    Generator,
     /// The kernel's routing, without any translation.
     Kernel,
     /// kube-proxy's rules in nftables.
@@ -45,11 +51,25 @@ pub(super) struct Subject {
 }
 
 impl Subject {
+    /// Nobody.
+    pub(super) const GENERATOR: Self =
+        Self { kind: Kind::Generator, workers: 1, poll: Poll::Adaptive, services: 0 };
+
+    /// For people, with its Services.
+    pub(super) fn with_services(&self) -> String {
+        match self.services {
+            0 => self.name(),
+            1 => format!("{}, 1 Service", self.name()),
+            services => format!("{}, {} Services", self.name(), grouped(services.into())),
+        }
+    }
+
     /// For people.
     pub(super) fn name(&self) -> String {
         let workers = if self.workers == 1 { "1 worker" } else { "2 workers" };
         let poll = self.poll.as_str();
         match self.kind {
+            Kind::Generator => "generator, back to back".to_owned(),
             Kind::Kernel => "kernel, no translation".to_owned(),
             Kind::Nftables => "kube-proxy, nftables".to_owned(),
             Kind::Iptables => "kube-proxy, iptables".to_owned(),
@@ -67,12 +87,12 @@ impl Subject {
 
     /// Whether its backends can be changed.
     pub(super) fn has_backends(&self) -> bool {
-        !matches!(self.kind, Kind::Kernel | Kind::BareHostPort | Kind::BarePorts)
+        matches!(self.kind, Kind::Nftables | Kind::Iptables | Kind::HostPort | Kind::XdpPorts)
     }
 
     /// Where packets are sent.
     pub(super) fn destinations(&self) -> Vec<Destination> {
-        if self.kind == Kind::Kernel {
+        if matches!(self.kind, Kind::Generator | Kind::Kernel) {
             let one =
                 |address| Destination { addresses: AddressRange::one(address), port: UDP_PORT };
             return BACKENDS.map(|address| one(address.into())).to_vec();
@@ -94,7 +114,7 @@ impl Subject {
             running.run(Command::new("conntrack").arg("--flush"), "")?;
         }
         match self.kind {
-            Kind::Kernel => {}
+            Kind::Generator | Kind::Kernel => {}
             Kind::Nftables => running.nft(&rules::nftables(self.services))?,
             Kind::Iptables => running.iptables(&rules::iptables(self.services), false)?,
             Kind::HostPort => running.child = Some(self.forwarder(place, Role::HostPort)?),
@@ -184,7 +204,7 @@ impl Drop for Running<'_> {
                 self.iptables(rules::IPTABLES_END, false).and_then(|()| self.nft("flush ruleset\n"))
             }
             Kind::HostPort | Kind::BareHostPort => self.place.node.run(unmake_host_port),
-            Kind::Kernel | Kind::XdpPorts | Kind::BarePorts => Ok(()),
+            Kind::Generator | Kind::Kernel | Kind::XdpPorts | Kind::BarePorts => Ok(()),
         };
     }
 }

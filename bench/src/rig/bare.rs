@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use clap::Args;
@@ -30,6 +30,11 @@ pub(crate) struct BareForwarder {
 pub(crate) struct BareCounters(HashMap<String, u64>);
 
 impl BareForwarder {
+    /// The program, if it was named.
+    pub(crate) fn given(&self) -> Option<&Path> {
+        self.bare_forwarder.as_deref()
+    }
+
     /// The program.
     ///
     /// # Errors

@@ -57,9 +57,9 @@ impl CpuClocks {
     /// What they say now. A process that has gone has none.
     pub(crate) fn read(&self) -> CpuTime {
         CpuTime {
-            harness: of_process(&Path::new(PROC).join("self")),
-            forwarder: self.forwarder.as_deref().map_or(0, of_process),
-            softirq: self.softirq.iter().map(|path| of_process(path)).sum(),
+            harness: process_cpu_ns(&Path::new(PROC).join("self")),
+            forwarder: self.forwarder.as_deref().map_or(0, process_cpu_ns),
+            softirq: self.softirq.iter().map(|path| process_cpu_ns(path)).sum(),
         }
     }
 }
@@ -83,7 +83,8 @@ impl CpuCost {
     }
 }
 
-fn of_process(process: &Path) -> u64 {
+/// Time that all threads of a process, as `/proc` has it, were on a processor, in nanoseconds.
+pub(crate) fn process_cpu_ns(process: &Path) -> u64 {
     let threads = fs::read_dir(process.join("task")).into_iter().flatten().flatten();
     threads
         .filter_map(|thread| on_cpu(&fs::read_to_string(thread.path().join("schedstat")).ok()?))

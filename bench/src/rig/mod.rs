@@ -17,7 +17,7 @@ mod place;
 
 pub(crate) use bare::{BareCounters, BareForwarder};
 pub(crate) use command::{message, run, run_until, spawn, typed};
-pub(crate) use cpu::{CpuClocks, CpuCost, thread_cpu_ns};
+pub(crate) use cpu::{CpuClocks, CpuCost, process_cpu_ns, thread_cpu_ns};
 pub(crate) use lab::{Lab, LabOptions, Pod, Programs, SERVICE_PORT};
 pub(crate) use machine::Machine;
 pub(crate) use place::{Placed, inside, pin};

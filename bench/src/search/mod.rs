@@ -13,7 +13,7 @@ use crate::pktgen::{
     seconds,
 };
 use crate::result::Origin;
-pub(crate) use mlr::{Goal, Next, Range, Trial};
+pub(crate) use mlr::{Bounds, Goal, Next, Range, Trial};
 pub(crate) use report::SearchResult;
 use report::{GoalResult, LatencyResult};
 

@@ -12,8 +12,10 @@ const NEITHER: &str = "≈";
 /// Of all comparisons.
 pub(super) fn beside(results: &[&LabResult]) -> Html {
     let ratios: Vec<&LabRatio> = results.iter().flat_map(|result| &result.ratios).collect();
-    let (kernel, bare): (Vec<&LabRatio>, Vec<&LabRatio>) =
-        ratios.into_iter().partition(|ratio| ratio.is_beside_kernel());
+    let of = |is: fn(&LabRatio) -> bool| -> Vec<&LabRatio> {
+        ratios.iter().copied().filter(|ratio| is(ratio)).collect()
+    };
+    let kernel = of(LabRatio::is_beside_kernel);
     let mut html = Html::default();
     if let Some(first) = kernel.first() {
         html.add(&matrix(&kernel, &first.subject));
@@ -31,15 +33,35 @@ pub(super) fn beside(results: &[&LabResult]) -> Html {
             }
         }
     }
-    if !bare.is_empty() {
-        html.add(&Html::element("h3", "Beside a bare AF_XDP forwarder, which looks at nothing"));
-        html.add(&bare_table(&bare));
+    let tables = [
+        (
+            "Beside a bare AF_XDP forwarder, which looks at nothing",
+            "Maglane / bare (least–greatest)",
+            of(LabRatio::is_beside_bare),
+        ),
+        (
+            "Busy, and with two workers",
+            "Over one adaptive worker (least–greatest)",
+            of(|ratio| !ratio.is_beside_kernel() && !ratio.is_beside_bare()),
+        ),
+    ];
+    for (title, corner, ratios) in tables {
+        if !ratios.is_empty() {
+            html.add(&Html::element("h3", title));
+            html.add(&ratio_table(corner, &ratios));
+        }
+    }
+    if !ratios.is_empty() {
+        html.add(&Html::details(
+            "All ratios, and the commands that repeat them",
+            &commands(&ratios),
+        ));
     }
     html
 }
 
-/// Maglane's figures over a bare forwarder's on the same ports.
-fn bare_table(ratios: &[&LabRatio]) -> Html {
+/// Rows of figures, columns of who has them; which the others are, the title says.
+fn ratio_table(corner: &str, ratios: &[&LabRatio]) -> Html {
     let mut metrics: Vec<&str> = Vec::new();
     let mut subjects: Vec<&str> = Vec::new();
     for ratio in ratios {
@@ -52,14 +74,34 @@ fn bare_table(ratios: &[&LabRatio]) -> Html {
     }
     let cell = |metric: &str, subject: &str| {
         let of = |ratio: &&&LabRatio| ratio.metric == metric && ratio.subject == subject;
-        ratios.iter().find(of).map_or(String::new(), |ratio| ratio.figure.show(1.0, 2))
+        ratios.iter().find(of).map_or(String::new(), |ratio| show(ratio))
     };
     let rows = metrics.iter().map(|metric| {
         let cells = subjects.iter().map(|subject| cell(metric, subject));
         std::iter::once((*metric).to_owned()).chain(cells).collect()
     });
-    let mut header = vec!["Maglane / bare (least–greatest)"];
+    let mut header = vec![corner];
     header.extend(&subjects);
+    Html::table(&header, &rows.collect::<Vec<_>>())
+}
+
+/// Least and greatest stand beside the median.
+fn show(ratio: &LabRatio) -> String {
+    ratio.rounds.figure.map_or("none".to_owned(), |figure| figure.show(1.0, 2))
+}
+
+fn commands(ratios: &[&LabRatio]) -> Html {
+    let rows = ratios.iter().map(|ratio| {
+        vec![
+            ratio.metric.clone(),
+            ratio.subject.clone(),
+            ratio.beside.clone(),
+            grouped(ratio.services.into()),
+            show(ratio),
+            ratio.command.clone(),
+        ]
+    });
+    let header = ["What", "Of", "To", "Services", "Median (least–greatest)", "Command"];
     Html::table(&header, &rows.collect::<Vec<_>>())
 }
 
@@ -122,7 +164,9 @@ fn cell(ratio: &LabRatio) -> String {
         Winner::Beside => ("theirs", KERNEL),
         Winner::Neither => ("even", NEITHER),
     };
-    let advantage = ratio.advantage();
+    let Some(advantage) = ratio.advantage() else {
+        return format!("<td class=\"{class}\">{who} beyond measure</td>");
+    };
     let [median, min, max] = [advantage.median, advantage.min, advantage.max].map(times);
     let min = min.trim_end_matches('×');
     format!("<td class=\"{class}\">{who} {median}<small>{min}–{max}</small></td>")

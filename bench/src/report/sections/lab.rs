@@ -1,10 +1,9 @@
 use std::collections::BTreeMap;
 
 use super::beside::beside;
-use super::{count, percentile, percentiles, short, us};
-use crate::figures::Figure;
-use crate::lab::{LabFigure, LabResult};
-use crate::output::grouped;
+use super::{count, percentile, percentiles, us};
+use crate::lab::{Kind, LabFigure, LabResult};
+use crate::output::{grouped, short};
 use crate::report::chart::{Axis, Bar, Line, bars, line_figure};
 use crate::report::html::Html;
 use crate::report::load::{Named, Saved};
@@ -76,18 +75,18 @@ fn one(result: &LabResult) -> Html {
     html
 }
 
-/// One colour for all that are alike: Maglane, bare forwarders, the kernel, kube-proxy.
-fn family(subject: &str) -> usize {
-    const BEGINNINGS: [(&str, usize); 6] = [
-        ("Maglane, host", 0),
-        ("Maglane, XDP", 5),
-        ("bare AF_XDP, host", 7),
-        ("bare AF_XDP, XDP", 6),
-        ("kernel", 1),
-        ("kube-proxy, nftables", 2),
-    ];
-    let found = BEGINNINGS.iter().find(|(beginning, _)| subject.starts_with(beginning));
-    found.map_or(3, |(_, colour)| *colour)
+/// One colour for all that are alike, however many workers they have and however these wait.
+fn colour(kind: Kind) -> usize {
+    match kind {
+        Kind::HostPort => 0,
+        Kind::Kernel => 1,
+        Kind::Nftables => 2,
+        Kind::Iptables => 3,
+        Kind::Generator => 4,
+        Kind::XdpPorts => 5,
+        Kind::BarePorts => 6,
+        Kind::BareHostPort => 7,
+    }
 }
 
 /// Everybody as bars, with the fewest Services; and over Services as lines.
@@ -116,10 +115,10 @@ fn bars_of(metric: &str, figures: &[&LabFigure]) -> (String, Html) {
     let of_fewest = figures.iter().filter(|figure| [0, fewest].contains(&figure.services));
     let rows: Vec<Bar> = of_fewest
         .map(|figure| Bar {
-            label: figure.subject.clone(),
+            label: figure.label(),
             value: figure.figure.median / scale,
             spread: Some((figure.figure.min / scale, figure.figure.max / scale)),
-            series: family(&figure.subject),
+            series: colour(figure.kind),
         })
         .collect();
     let title = match fewest {
@@ -138,7 +137,7 @@ fn over_services(metric: &str, unit: &str, scale: f64, figures: &[&LabFigure]) -
             Some(line) => line.points.push(point),
             None => of_subject.push(Line {
                 name: figure.subject.clone(),
-                series: family(&figure.subject),
+                series: colour(figure.kind),
                 points: vec![point],
             }),
         }
@@ -162,12 +161,10 @@ fn latencies(result: &LabResult) -> Html {
     let mut by_load: BTreeMap<&str, Vec<Line>> = BTreeMap::new();
     for latency in &result.latencies {
         let of_load = by_load.entry(&latency.at).or_default();
-        // The first of each name has the fewest Services; busy workers and second ones, as all
-        // others, stand in the table.
-        let known = of_load.iter().any(|line| line.name == latency.subject);
-        let variant = latency.subject.contains("busy") || latency.subject.contains("2 workers");
-        if !known && !variant {
-            let series = family(&latency.subject);
+        // The first of each kind has the fewest Services and one adaptive worker; all others stand
+        // in the table.
+        let series = colour(latency.kind);
+        if !of_load.iter().any(|line| line.series == series) {
             of_load.push(percentiles(latency.subject.clone(), series, &latency.latency_ns));
         }
     }
@@ -183,12 +180,11 @@ fn latencies(result: &LabResult) -> Html {
 
 fn table(result: &LabResult) -> Html {
     let rows = result.figures.iter().map(|figure| {
-        let Figure { median, min, max } = figure.figure;
         vec![
             figure.subject.clone(),
             figure.metric.clone(),
             grouped(figure.services.into()),
-            format!("{} ({}–{})", short(&median), short(&min), short(&max)),
+            figure.show(&figure.figure.show_short(1.0)),
             figure.unit.clone(),
             figure.command.clone(),
         ]
@@ -202,9 +198,10 @@ fn table(result: &LabResult) -> Html {
         let mut row = vec![latency.subject.clone(), latency.at.clone()];
         row.push(grouped(latency.services.into()));
         row.extend(latency.cells());
+        row.push(latency.command.clone());
         row
     });
-    let header = ["Who", "Which packets", "Services", "p50 µs", "p90", "p99", "p99.9"];
+    let header = ["Who", "Which packets", "Services", "p50 µs", "p90", "p99", "p99.9", "Command"];
     html.add(&Html::table(&header, &rows.collect::<Vec<_>>()));
     html
 }

@@ -12,7 +12,6 @@ pub(super) use traffic::{pktgen, searches};
 use super::chart::Line;
 use super::html::Html;
 use super::load::Named;
-use crate::output::grouped;
 use crate::pktgen::Latency;
 
 const US: f64 = 1e3;
@@ -71,20 +70,6 @@ pub(super) fn us(us: &f64) -> String {
     }
 }
 
-/// A figure in as many digits as tell something: 0.064, 3.21, 42.0, 1,234.
-pub(super) fn short(value: &f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        size if size >= 99.95 => {
-            let sign = if *value < 0.0 { "−" } else { "" };
-            format!("{sign}{}", grouped(size.round() as u64))
-        }
-        size if size >= 9.995 => format!("{value:.1}"),
-        size if size >= 0.9995 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
 /// Millions of packets a second.
 pub(super) fn mpps(pps: &f64) -> String {
     format!("{:.3} Mpps", pps / 1e6)
@@ -116,9 +101,5 @@ mod tests {
         );
         assert_eq!([5.0, 1_500.0, 65_536.0, 4e6].map(|x| count(&x)), ["5", "1.5k", "65.5k", "4M"]);
         assert_eq!([5.0, 1_500.0, 2e6].map(|x| us(&x)), ["5 µs", "2 ms", "2 s"]);
-        assert_eq!(
-            [0.0, 0.0642, 3.214, 42.03, 25_382.3, -1_124.9].map(|x| short(&x)),
-            ["0", "0.064", "3.21", "42.0", "25,382", "−1,125"]
-        );
     }
 }

@@ -1,0 +1,94 @@
+//! Packets a second: as fast as it goes, and without loss.
+
+use super::{Bench, TOLERATED_LOSS};
+use crate::error::{BenchError, Result};
+use crate::lab::LabArgs;
+use crate::lab::book::Book;
+use crate::lab::metric::Metric;
+use crate::lab::subject::{Kind, Subject};
+use crate::pktgen::{Pace, Rate, Session, TrialResult};
+use crate::search::{Bounds, Goal, Next, Range, Trial};
+
+/// How close the bounds of the throughput are.
+pub(in crate::lab) const WIDTH: f64 = 0.02;
+/// Trials of full length that decide on a load: where they disagree, more do.
+const DECIDING_TRIALS: f64 = 2.0;
+const MIN_LOAD_PPS: f64 = 1_000.0;
+const MAX_TRIALS: usize = 80;
+/// Trials in which the generator may send nothing at all before that is an error.
+const START_TRIES: usize = 3;
+
+/// Length of one trial.
+pub(in crate::lab) fn trial_seconds(args: &LabArgs) -> f64 {
+    args.seconds / DECIDING_TRIALS
+}
+
+impl Bench<'_> {
+    pub(super) fn throughput(
+        &mut self,
+        subject: &Subject,
+        session: &mut Session,
+        book: &mut Book<'_>,
+    ) -> Result<()> {
+        let fastest = self.fastest(session)?;
+        if subject.kind == Kind::Generator {
+            self.ceiling_pps = fastest.forward.sent_pps;
+        }
+        if self.args.measures(Metric::Max) {
+            let is_limited = fastest.unserved_share() <= TOLERATED_LOSS;
+            book.note_throughput(subject, Metric::Max, fastest.forward.received_pps, is_limited);
+        }
+        if !self.args.measures(Metric::Ndr) {
+            return Ok(());
+        }
+        // One trial that others disturbed is no limit to all that come.
+        let max_pps = fastest.forward.sent_pps.max(self.ceiling_pps);
+        let found = self.without_loss(session, max_pps)?;
+        match found.lower_pps {
+            Some(pps) => {
+                book.note_throughput(subject, Metric::Ndr, pps, found.upper_pps.is_none());
+            }
+            None => book.unfit(subject, "throughput without loss", "packets were lost at any load"),
+        }
+        Ok(())
+    }
+
+    /// As fast as it goes.
+    fn fastest(&self, session: &mut Session) -> Result<TrialResult> {
+        for _ in 0..START_TRIES {
+            let seconds = trial_seconds(self.args);
+            let result = TrialResult::of(&self.trial(session, Pace::Max, seconds, None)?);
+            if result.forward.received > 0 {
+                return Ok(result);
+            }
+            if result.forward.sent > 0 {
+                let sent = result.forward.sent;
+                return Err(BenchError::NothingArrived { subject: "this way", sent });
+            }
+            // The generator did not get its turn: others had the core for all of a short trial.
+        }
+        Err(BenchError::NothingSent { never_open: 0 })
+    }
+
+    fn without_loss(&self, session: &mut Session, max_pps: f64) -> Result<Bounds> {
+        let goal = Goal {
+            loss_ratio: 0.0,
+            exceed_ratio: 0.5,
+            final_trial_s: trial_seconds(self.args),
+            duration_sum_s: DECIDING_TRIALS * trial_seconds(self.args),
+            width: WIDTH,
+        };
+        let range = Range { min_pps: MIN_LOAD_PPS, max_pps };
+        let mut trials = Vec::new();
+        while let Some(Next { load_pps, seconds }) = goal.next(&trials, range) {
+            if trials.len() >= MAX_TRIALS {
+                break;
+            }
+            let pace = Pace::Even { pps: Rate::new(load_pps) };
+            let outcome = self.trial(session, pace, seconds, None)?;
+            let loss_ratio = TrialResult::of(&outcome).unserved_share();
+            trials.push(Trial { load_pps, seconds, loss_ratio });
+        }
+        Ok(goal.result(&trials))
+    }
+}
