@@ -138,8 +138,10 @@ fn check(subject: &str) {
     let result: Value = serde_json::from_str(&result).expect("JSON");
     assert_eq!(result["interrupted"], true);
     assert_eq!(result["skipped"], Value::Array(Vec::new()), "{steps}");
-    assert_eq!(result["figures"][0]["subject"], "kernel, no translation");
-    assert!(result["figures"][0]["figure"]["median"].as_f64().expect("a figure") > 0.0);
+    let figures = result["figures"].as_array().expect("figures");
+    let kernel = figures.iter().find(|figure| figure["subject"] == "kernel, no translation");
+    let median = kernel.and_then(|figure| figure["figure"]["median"].as_f64());
+    assert!(median.is_some_and(|pps| pps > 0.0), "{figures:?}");
 }
 
 #[test]
