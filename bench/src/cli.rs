@@ -45,6 +45,9 @@ enum Command {
     /// once, in turn. Throughput without loss and as fast as it goes, processor time of the whole
     /// machine, latency of known flows and of first packets, how long a changed backend takes, and
     /// real connections (iperf3, wrk and nginx, where they are installed).
+    ///
+    /// Let nothing else run meanwhile, no test and no second measurement: what it takes from the
+    /// cores would be missing from somebody's figures.
     Lab(Box<LabArgs>),
     /// Forwards for `lab`, in a process of its own.
     #[command(hide = true)]
