@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::server::{Certificate, World, kubeconfig, node_name, serve};
 use crate::error::BenchError;
 use crate::interrupt::Interrupt;
-use crate::rig::{run, spawn};
+use crate::rig::{ip, spawn};
 
 /// How long the agent may take to end.
 const GRACE_S: u64 = 10;
@@ -135,13 +135,13 @@ fn begin(program: &Path, workers: u32) -> anyhow::Result<(TcpListener, Certifica
     unshare(CloneFlags::CLONE_NEWNET)
         .map_err(BenchError::kernel("make a network namespace", "this thread"))?;
     for words in [
-        &["link", "set", "lo", "up"] as &[&str],
+        "link set lo up",
         // Its other end leads nowhere: the node has an address, and no Pod.
-        &["link", "add", "uplink", "type", "veth", "peer", "name", "nowhere"],
-        &["address", "add", "192.168.77.2/24", "dev", "uplink"],
-        &["link", "set", "uplink", "up"],
+        "link add uplink type veth peer name nowhere",
+        "address add 192.168.77.2/24 dev uplink",
+        "link set uplink up",
     ] {
-        run(Command::new("ip").args(words), "")?;
+        ip(words)?;
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;

@@ -1,4 +1,5 @@
-//! Processor time of the whole machine: whoever forwards, wherever the kernel does it.
+//! Processor time of the whole machine: whoever forwards, wherever the kernel does it. (The rig's
+//! clocks say which process spent it, where it is known who forwards.)
 //!
 //! Counted as the time in which no core was idle, less that of programs that are none of the lab's.
 //! Of what cores do the kernel takes a sample each tick, which a load that comes and goes with the

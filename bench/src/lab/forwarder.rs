@@ -25,16 +25,12 @@ use maglane_dataplane::xsk::{
 use nix::net::if_::if_nametoindex;
 use serde::{Deserialize, Serialize};
 
-use super::place::{
-    BACKENDS, CLIENT, MACS, NODE_ENDS, SERVICE_PORT, TCP_PORT, UDP_PORT, ip, service,
-};
+use super::place::{BACKENDS, CLIENT, MACS, NODE_ENDS, SERVICE_PORT, TCP_PORT, UDP_PORT, service};
 use crate::pktgen::{Taken, Taking, Xdp, parse_mac};
+use crate::rig::host_port::{INNER, OUTER};
 use crate::rig::{Poll, pin};
 
 const MTU: u16 = 1_500;
-/// Of the agent's host port.
-const HOST_PORT_MTU: u16 = 3_498;
-const HOST_PORT_MAC: &str = "02:6d:6c:67:00:01";
 /// As the engine has them.
 const RING_FRAMES: u32 = 4_096;
 const POOL_FRAMES: u32 = 16_384;
@@ -44,7 +40,7 @@ const SLEEP_MS: u32 = 100;
 /// What to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Role {
-    /// Maglane, on a host port.
+    /// Maglane, on a host port that is there.
     HostPort,
     /// Maglane, on XDP ports.
     XdpPorts,
@@ -86,10 +82,8 @@ fn say(line: &str) -> anyhow::Result<()> {
 }
 
 fn engine(spec: Spec, lines: impl Iterator<Item = io::Result<String>>) -> anyhow::Result<()> {
-    let host_port = match spec.role {
-        Role::HostPort => Some(make_host_port(spec.workers)?),
-        _ => None,
-    };
+    let host_port = (spec.role == Role::HostPort)
+        .then(|| HostPort { outer: OUTER.into(), inner: INNER.into() });
     let mut engine = Engine::start(&EngineConfig {
         host_port,
         workers: spec.workers,
@@ -160,26 +154,6 @@ fn forwarding(role: Role) -> anyhow::Result<ForwardingTable> {
     let (to_client, to_server) = (hop(0)?, hop(1)?);
     let servers = BACKENDS.iter().map(|address: &Ipv4Addr| ((*address).into(), to_server));
     Ok(ForwardingTable::new(servers.chain([(CLIENT.into(), to_client)])))
-}
-
-fn make_host_port(workers: u32) -> anyhow::Result<HostPort> {
-    make_bare_host_port(workers)?;
-    Ok(HostPort { outer: "mlg0".into(), inner: "mlg1".into() })
-}
-
-/// As the agent makes it.
-pub(super) fn make_bare_host_port(workers: u32) -> crate::error::Result<()> {
-    let end = format!("mtu {HOST_PORT_MTU} numtxqueues {workers} numrxqueues {workers}");
-    ip(&format!("link add mlg0 {end} type veth peer name mlg1 address {HOST_PORT_MAC} {end}"))?;
-    for name in ["mlg0", "mlg1"] {
-        ip(&format!("link set {name} arp off up"))?;
-    }
-    Ok(())
-}
-
-/// Takes the host port away that a process made which has ended.
-pub(super) fn unmake_host_port() -> crate::error::Result<()> {
-    ip("link del mlg0")
 }
 
 /// Every frame that comes from the client goes to the server, whatever it holds.

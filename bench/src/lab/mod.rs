@@ -33,7 +33,7 @@ use crate::interrupt::Interrupt;
 use crate::output::{self, Format, progress};
 use crate::pktgen::{Rate, seconds};
 use crate::result::Origin;
-use crate::rig::{BareForwarder, Poll};
+use crate::rig::{BareForwarder, BareProgram, Poll};
 use book::Book;
 pub(crate) use forwarder::run as forward;
 use measure::Bench;
@@ -42,7 +42,7 @@ use place::Place;
 pub(crate) use ratio::{LabRatio, Winner, times, wins};
 pub(crate) use result::{LabFigure, LabResult};
 pub(crate) use subject::Kind;
-use subject::{BareProgram, Subject};
+use subject::Subject;
 
 const SERVICES: [u32; 4] = [1, 100, 1_000, 10_000];
 /// Addresses that the lab has for Services.

@@ -10,13 +10,12 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::process::Command;
 
 use crate::error::{BenchError, Result};
 use crate::interrupt::Interrupt;
 use crate::namespace::Namespace;
 use crate::pktgen::{Interface, InterfaceName};
-use crate::rig::run;
+use crate::rig::ip;
 
 /// The client's address.
 pub(super) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 2);
@@ -134,10 +133,4 @@ fn give(interface: &str, addresses: &[Ipv4Addr], gateway_mac: &str) -> Result<()
 fn route(address: Ipv4Addr, interface: &str, mac: &str) -> Result<()> {
     ip(&format!("route add {address} dev {interface}"))?;
     ip(&format!("neighbour add {address} lladdr {mac} dev {interface} nud permanent"))
-}
-
-/// `ip`, in the calling thread's namespace.
-pub(super) fn ip(words: &str) -> Result<()> {
-    let mut command = Command::new("ip");
-    run(command.args(words.split(' ')), "").map(drop)
 }

@@ -1,27 +1,21 @@
 //! A real server, in the server's namespace.
 
-use std::fs::{self, File};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::place::{Place, TCP_PORT};
-use crate::error::{BenchError, Result};
-use crate::rig::{message, spawn, typed};
+use crate::error::Result;
+use crate::rig::{Program, end, typed};
 
 /// How long a server may take to listen, or to end.
 const PATIENCE_S: u64 = 5;
 
 /// Listens until it is dropped.
-pub(super) struct Server {
-    command: String,
-    child: Child,
-    /// What it says on standard error. In a file: nobody reads a pipe meanwhile.
-    errors: File,
-}
+pub(super) struct Server(Program);
 
 impl Server {
     /// Starts it, and waits until it listens.
@@ -29,14 +23,11 @@ impl Server {
     /// # Errors
     /// When it does not.
     pub(super) fn start(place: &Place, mut command: Command) -> Result<Self> {
-        let text = typed(&command);
-        let files = tempfile::tempfile().and_then(|errors| Ok((errors.try_clone()?, errors)));
-        let (stderr, errors) =
-            files.map_err(|cause| BenchError::Run { command: text.clone(), cause })?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         place.server.run(|| {
-            let mut server = Self { command: text.clone(), child: spawn(&mut command)?, errors };
-            place.interrupt.wait_until(&format!("{text} to listen"), PATIENCE_S, || {
+            let mut server = Self(Program::start(&mut command)?);
+            let what = format!("{} to listen", typed(&command));
+            place.interrupt.wait_until(&what, PATIENCE_S, || {
                 server.check()?;
                 Ok(is_listening(TCP_PORT))
             })?;
@@ -49,29 +40,16 @@ impl Server {
     /// # Errors
     /// How it ended, and what it said.
     pub(super) fn check(&mut self) -> Result<()> {
-        match self.child.try_wait() {
-            Ok(None) => Ok(()),
-            Ok(Some(status)) => {
-                let (command, message) = (self.command.clone(), message(&mut self.errors));
-                Err(BenchError::Failed { command, status, message })
-            }
-            Err(cause) => Err(BenchError::Run { command: self.command.clone(), cause }),
-        }
+        self.0.check()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let child = &mut self.0.child;
         // nginx takes its workers with it only when it is asked.
-        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
-        let deadline = Instant::now() + Duration::from_secs(PATIENCE_S);
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if Instant::now() >= deadline {
-                let _ = self.child.kill();
-                let _ = self.child.wait();
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
+        let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
+        end(child, Duration::from_secs(PATIENCE_S));
     }
 }
 
@@ -94,6 +72,8 @@ fn is_listener(line: &str, port: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::interrupt::Interrupt;
 

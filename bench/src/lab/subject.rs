@@ -1,19 +1,17 @@
 //! Who forwards, started and stopped in one and the same lab.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::forwarder::{Role, Spec, unmake_host_port};
+use super::forwarder::{Role, Spec};
 use super::place::{BACKENDS, NODE_ENDS, Place, SERVICE_PORT, UDP_PORT, service};
 use super::rules;
 use crate::error::{BenchError, Result};
 use crate::output::grouped;
 use crate::pktgen::{AddressRange, Destination};
-use crate::rig::{Poll, run_until, spawn};
+use crate::rig::{BareProgram, Forwarder, HostPort, Poll, run_until};
 
 /// Who forwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -108,20 +106,28 @@ impl Subject {
     /// # Errors
     /// Why it does not start.
     pub(super) fn start<'a>(&self, place: &'a Place, bare: &BareProgram) -> Result<Running<'a>> {
-        let mut running = Running { place, kind: self.kind, child: None };
+        let mut running = Running { place, kind: self.kind, child: None, host_port: None };
         if matches!(self.kind, Kind::Kernel | Kind::Nftables | Kind::Iptables) {
             // Connections that the kernel tracks for the one before, with its translation.
             running.run(Command::new("conntrack").arg("--flush"), "")?;
         }
-        match self.kind {
-            Kind::Generator | Kind::Kernel => {}
-            Kind::Nftables => running.nft(&rules::nftables(self.services))?,
-            Kind::Iptables => running.iptables(&rules::iptables(self.services), false)?,
-            Kind::HostPort => running.child = Some(self.forwarder(place, Role::HostPort)?),
-            Kind::XdpPorts => running.child = Some(self.forwarder(place, Role::XdpPorts)?),
-            Kind::BarePorts => running.child = Some(self.forwarder(place, Role::BarePorts)?),
-            Kind::BareHostPort => running.child = Some(self.bare_host_port(place, bare)?),
+        if matches!(self.kind, Kind::HostPort | Kind::BareHostPort) {
+            running.host_port = Some(HostPort::make(&place.node, self.workers)?);
         }
+        running.child = match self.kind {
+            Kind::Generator | Kind::Kernel => None,
+            Kind::Nftables => running.nft(&rules::nftables(self.services)).map(|()| None)?,
+            Kind::Iptables => {
+                running.iptables(&rules::iptables(self.services), false).map(|()| None)?
+            }
+            Kind::HostPort => Some(self.forwarder(place, Role::HostPort)?),
+            Kind::XdpPorts => Some(self.forwarder(place, Role::XdpPorts)?),
+            Kind::BarePorts => Some(self.forwarder(place, Role::BarePorts)?),
+            Kind::BareHostPort => {
+                let start = || bare.start(NODE_ENDS, service(0), self.workers, self.poll);
+                Some(place.node.run(start)?)
+            }
+        };
         Ok(running)
     }
 
@@ -131,30 +137,17 @@ impl Subject {
         let line = serde_json::to_string(&spec).unwrap_or_default();
         // This very program, even if its file has been replaced meanwhile.
         let mut command = Command::new("/proc/self/exe");
-        command.arg("forward");
-        Forwarder::start(place, command, Some(&line))
-    }
-
-    fn bare_host_port(&self, place: &Place, bare: &BareProgram) -> Result<Forwarder> {
-        place.node.run(|| super::forwarder::make_bare_host_port(self.workers))?;
-        let [client, server] = NODE_ENDS;
-        let mut command = Command::new(&bare.0);
-        command.args(["--client", client, "--sink", server]);
-        command.args(["--vip", &service(0).to_string(), "--poll", self.poll.as_str()]);
-        command.args(["--workers", &self.workers.to_string()]);
-        Forwarder::start(place, command, None)
-            .inspect_err(|_| drop(place.node.run(unmake_host_port)))
+        place.node.run(|| Forwarder::start(command.arg("forward"), Some(&line)))
     }
 }
-
-/// Where the bare forwarder for host ports is.
-pub(super) struct BareProgram(pub(super) PathBuf);
 
 /// Somebody who forwards.
 pub(super) struct Running<'a> {
     place: &'a Place,
     kind: Kind,
     child: Option<Forwarder>,
+    /// Below its forwarder: it goes after it.
+    host_port: Option<HostPort>,
 }
 
 impl Running<'_> {
@@ -169,7 +162,7 @@ impl Running<'_> {
             Kind::Iptables => self.iptables(&rules::iptables_change(backends), true)?,
             _ => {
                 if let Some(child) = &mut self.child {
-                    return child.change(backends);
+                    return answered(&child.ask(&backends.to_string()));
                 }
             }
         }
@@ -195,7 +188,6 @@ impl Running<'_> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        drop(self.child.take());
         // What could not be taken away goes with the namespace.
         let _ = match self.kind {
             Kind::Nftables => self.nft(rules::NFTABLES_END),
@@ -203,79 +195,16 @@ impl Drop for Running<'_> {
             Kind::Iptables => {
                 self.iptables(rules::IPTABLES_END, false).and_then(|()| self.nft("flush ruleset\n"))
             }
-            Kind::HostPort | Kind::BareHostPort => self.place.node.run(unmake_host_port),
-            Kind::Generator | Kind::Kernel | Kind::XdpPorts | Kind::BarePorts => Ok(()),
+            _ => Ok(()),
         };
     }
 }
 
-/// A process that forwards.
-struct Forwarder {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-}
-
-impl Forwarder {
-    fn start(place: &Place, mut command: Command, line: Option<&str>) -> Result<Self> {
-        let text = format!("{} {}", command.get_program().to_string_lossy(), line.unwrap_or(""));
-        let failed = |cause| BenchError::Run { command: text.clone(), cause };
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = place.node.run(|| spawn(&mut command))?;
-        let broken = || failed(std::io::ErrorKind::BrokenPipe.into());
-        let mut input = child.stdin.take().ok_or_else(broken)?;
-        let output = BufReader::new(child.stdout.take().ok_or_else(broken)?);
-        if let Some(line) = line {
-            // One that ends without reading says why below.
-            let _ = writeln!(input, "{line}");
-        }
-        let mut forwarder = Self { child, input: Some(input), output };
-        if forwarder.answer().trim() == "ready" {
-            return Ok(forwarder);
-        }
-        drop(forwarder.input.take());
-        let mut message = String::new();
-        if let Some(errors) = &mut forwarder.child.stderr {
-            let _ = errors.read_to_string(&mut message);
-        }
-        let status = forwarder.child.wait().map_err(failed)?;
-        Err(BenchError::Failed {
-            command: text.clone(),
-            status,
-            message: message.trim().to_owned(),
-        })
-    }
-
-    fn answer(&mut self) -> String {
-        let mut line = String::new();
-        let _ = self.output.read_line(&mut line);
-        line
-    }
-
-    fn change(&mut self, backends: usize) -> Result<Duration> {
-        if let Some(input) = &mut self.input {
-            let _ = writeln!(input, "{backends}");
-        }
-        let answer = self.answer();
-        let ns = answer.trim().parse().map_err(|_| BenchError::Unexpected {
-            command: "maglane-bench forward".to_owned(),
-            what: format!("{answer:?} is no number"),
-        })?;
-        Ok(Duration::from_nanos(ns))
-    }
-}
-
-impl Drop for Forwarder {
-    fn drop(&mut self) {
-        const GRACE: Duration = Duration::from_secs(10);
-        drop(self.input.take());
-        let deadline = Instant::now() + GRACE;
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if Instant::now() >= deadline {
-                let _ = self.child.kill();
-                let _ = self.child.wait();
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
+/// The nanoseconds that a change took.
+fn answered(answer: &str) -> Result<Duration> {
+    let ns = answer.parse().map_err(|_| BenchError::Unexpected {
+        command: "maglane-bench forward".to_owned(),
+        what: format!("{answer:?} is no number"),
+    })?;
+    Ok(Duration::from_nanos(ns))
 }

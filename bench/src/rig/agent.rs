@@ -5,13 +5,12 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::command::{spawn, typed};
+use super::program::{cannot_run, end, spawn};
 use crate::error::{BenchError, Result};
 use crate::interrupt::Interrupt;
 
@@ -72,21 +71,14 @@ impl Agent {
         // The lab's own agent is the lab's to end.
         let Some(Running::Ours(child)) = &mut self.running else { return };
         let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
-        let deadline = Instant::now() + Duration::from_secs(GRACE_S);
-        while matches!(child.try_wait(), Ok(None)) {
-            if Instant::now() >= deadline {
-                let _ = child.kill();
-                let _ = child.wait();
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
+        end(child, Duration::from_secs(GRACE_S));
     }
 
     /// Starts it by a command that is to be followed by the agent's own.
     pub(super) fn start(&mut self, on_node: &mut Command) -> Result<()> {
         let log = self.log.try_clone().and_then(|log| Ok((log.try_clone()?, log)));
         let command = on_node.args(&self.words).current_dir("/").stdin(Stdio::null());
-        let (out, err) = log.map_err(|cause| BenchError::Run { command: typed(command), cause })?;
+        let (out, err) = log.map_err(cannot_run(command))?;
         self.running = Some(Running::Ours(spawn(command.stdout(out).stderr(err))?));
         Ok(())
     }

@@ -1,25 +1,18 @@
-//! Programs that the harness starts. Ctrl-C on the terminal reaches none of them: who started one
-//! ends it, in order, and what was cut short is not taken for a failure.
+//! Commands that are run to their end.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::{Read, Write};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::error::{BenchError, Result};
+use super::program::{Program, end};
+use crate::error::Result;
 use crate::interrupt::Interrupt;
 
 /// How soon a signal ends a command.
 const POLL: Duration = Duration::from_millis(20);
-
-/// Starts a command, in a process group of its own.
-pub(crate) fn spawn(command: &mut Command) -> Result<Child> {
-    command.process_group(0).spawn().map_err(cannot_run(command))
-}
 
 /// As one would type it, for messages.
 pub(crate) fn typed(command: &Command) -> String {
@@ -39,36 +32,24 @@ pub(crate) fn run_until(
     input: &str,
 ) -> Result<String> {
     interrupt.check()?;
-    // In a file: nobody reads a second pipe meanwhile.
-    let mut errors = tempfile::tempfile().map_err(cannot_run(command))?;
-    let stderr = errors.try_clone().map_err(cannot_run(command))?;
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
-    let mut child = spawn(command)?;
-    let said = converse(interrupt, &mut child, input);
-    if said.is_err() {
-        let _ = child.kill();
-    }
-    let status = child.wait().map_err(cannot_run(command))?;
-    let said = said?;
-    if status.success() {
-        return Ok(said);
-    }
-    Err(BenchError::Failed { command: typed(command), status, message: message(&mut errors) })
+    let mut program = Program::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+    let said = converse(interrupt, &mut program, input)
+        .inspect_err(|_| end(&mut program.child, Duration::ZERO))?;
+    program.finish()?;
+    Ok(said)
 }
 
-/// What a command wrote to this file.
-pub(crate) fn message(errors: &mut File) -> String {
-    let mut message = Vec::new();
-    let _ = errors.rewind().and_then(|()| errors.read_to_end(&mut message));
-    String::from_utf8_lossy(&message).trim().to_owned()
+/// `ip`, in the calling thread's namespace.
+pub(crate) fn ip(words: &str) -> Result<()> {
+    run(Command::new("ip").args(words.split(' ')), "").map(drop)
 }
 
-/// Tells a command something, and listens until it has ended or a signal comes.
-fn converse(interrupt: &Interrupt, child: &mut Child, input: &str) -> Result<String> {
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+/// Tells a program something, and listens until it has ended or a signal comes.
+fn converse(interrupt: &Interrupt, program: &mut Program, input: &str) -> Result<String> {
+    let (stdin, stdout) = (program.child.stdin.take(), program.child.stdout.take());
     let (sender, said) = channel();
     let input = input.to_owned();
-    // Not waited for after a signal: it ends with the command.
+    // Not waited for after a signal: it ends with the program.
     thread::spawn(move || sender.send(tell(stdin, &input, stdout)));
     loop {
         match said.recv_timeout(POLL) {
@@ -88,9 +69,4 @@ fn tell(stdin: Option<ChildStdin>, input: &str, stdout: Option<ChildStdout>) -> 
         let _ = stdout.read_to_end(&mut said);
     }
     String::from_utf8_lossy(&said).into_owned()
-}
-
-fn cannot_run(command: &Command) -> impl FnOnce(io::Error) -> BenchError {
-    let command = typed(command);
-    move |cause| BenchError::Run { command, cause }
 }

@@ -4,6 +4,8 @@
 //! What the kernel does in softirqs counts for the thread that they interrupt, mostly the one that
 //! caused them; what it puts off until later, for its `ksoftirqd` threads. (A kernel with
 //! `CONFIG_IRQ_TIME_ACCOUNTING` counts softirqs for nobody.)
+//!
+//! `lab` compares with what no process does, and counts the whole machine's time instead.
 
 use std::fs;
 use std::path::{Path, PathBuf};

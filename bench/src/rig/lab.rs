@@ -90,6 +90,8 @@ pub(crate) struct Pod {
 pub(crate) struct Lab {
     maglane: PathBuf,
     manifest: String,
+    /// The node's network namespace, as in `/run/netns`.
+    pub(crate) node: String,
     /// Who connects and sends.
     pub(crate) client: Pod,
     /// Who is behind the Service.
@@ -155,6 +157,7 @@ impl Lab {
             (Some(client), true) => Ok(Self {
                 maglane,
                 manifest,
+                node: listing.node.network_namespace,
                 client,
                 backends,
                 service,
@@ -273,6 +276,7 @@ struct Listing {
 
 #[derive(Deserialize)]
 struct NodeListing {
+    network_namespace: String,
     agent: AgentListing,
 }
 

@@ -1,5 +1,5 @@
-//! A lab to measure in, and who forwards in it: the agent, a bare forwarder in its place, or
-//! nobody.
+//! What is measured in: a lab, and who forwards in it: the agent, a bare forwarder in its place, or
+//! nobody; and, for all harnesses, the programs and host ports that they make.
 //!
 //! ```text
 //!   client Pod ── veth ── node ── veth ── backend Pods
@@ -11,16 +11,22 @@ mod agent;
 mod bare;
 mod command;
 mod cpu;
+mod forwarder;
+pub(crate) mod host_port;
 mod lab;
 mod machine;
 mod place;
+mod program;
 
-pub(crate) use bare::{BareCounters, BareForwarder};
-pub(crate) use command::{message, run, run_until, spawn, typed};
+pub(crate) use bare::{BareCounters, BareForwarder, BareProgram};
+pub(crate) use command::{ip, run, run_until, typed};
 pub(crate) use cpu::{CpuClocks, CpuCost, process_cpu_ns, thread_cpu_ns};
+pub(crate) use forwarder::Forwarder;
+pub(crate) use host_port::HostPort;
 pub(crate) use lab::{Lab, LabOptions, Pod, Programs, SERVICE_PORT};
 pub(crate) use machine::Machine;
 pub(crate) use place::{Placed, inside, pin};
+pub(crate) use program::{Program, end, spawn};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};

@@ -9,13 +9,14 @@ use super::apps;
 use super::book::Book;
 use super::metric::Metric;
 use super::place::{CLIENT, MACS, Place};
-use super::subject::{BareProgram, Kind, Subject};
+use super::subject::{Kind, Subject};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::pktgen::{
     AddressRange, Content, Interface, Link, Load, Outcome, Pace, Rate, Session, SessionPlan, Shape,
     Traffic, TrialResult, Tuples, Wait, Xdp, bias, ns, parse_mac,
 };
+use crate::rig::BareProgram;
 pub(super) use cost::{Quiet, least_cost_ns};
 pub(super) use throughput::{WIDTH, trial_seconds};
 
