@@ -19,6 +19,7 @@ use crate::output::progress;
 /// The Service's port, and the one that backends listen on, over UDP.
 pub(crate) const SERVICE_PORT: u16 = 9000;
 const CLIENT: &str = "client";
+const LISTING: &str = "maglane lab ls -o json";
 /// The Service, and what its Pods are called.
 const SERVICE: &str = "sink";
 
@@ -100,7 +101,7 @@ pub(crate) struct Lab {
     pub(crate) service: Ipv4Addr,
     /// What it was brought up with.
     pub(crate) options: LabOptions,
-    agent: Agent,
+    agent: Option<Agent>,
     interrupt: Interrupt,
 }
 
@@ -134,23 +135,19 @@ impl Lab {
         options: LabOptions,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let mut ls = Command::new(&maglane);
-        ls.args(["lab", "ls", "-o", "json"]);
-        let text = run(&mut ls, "")?;
-        let unexpected = |what: String| BenchError::Unexpected {
-            command: "maglane lab ls -o json".to_owned(),
-            what,
+        let listing = Listing::of(&maglane)?;
+        let unexpected = |what: &str| BenchError::Unexpected {
+            command: LISTING.to_owned(),
+            what: what.to_owned(),
         };
-        let listing: Listing =
-            serde_json::from_str(&text).map_err(|error| unexpected(error.to_string()))?;
-        let agent = Agent::of(listing.node.agent.pid.ok_or(BenchError::NoAgent)?)?;
+        let agent = listing.node.agent.pid.map(Agent::of);
         let service = listing
             .services
             .iter()
             .filter(|service| service.name == SERVICE)
             .flat_map(|service| &service.cluster_ips)
             .find_map(|ip| ip.parse().ok())
-            .ok_or_else(|| unexpected("the Service has no IPv4 address".to_owned()))?;
+            .ok_or_else(|| unexpected("the Service has no IPv4 address"))?;
         let (mut clients, backends): (Vec<Pod>, Vec<Pod>) =
             listing.pods.into_iter().filter_map(Pod::of).partition(|pod| pod.name == CLIENT);
         match (clients.pop(), backends.len() == options.backends as usize) {
@@ -165,7 +162,7 @@ impl Lab {
                 agent,
                 interrupt: interrupt.clone(),
             }),
-            _ => Err(unexpected("a Pod with an IPv4 address is missing".to_owned())),
+            _ => Err(unexpected("a Pod with an IPv4 address is missing")),
         }
     }
 
@@ -174,47 +171,33 @@ impl Lab {
     /// # Errors
     /// When it does not end, or a signal came.
     pub(crate) fn stop_agent(&mut self) -> Result<()> {
-        self.agent.stop(&self.interrupt)
+        if let Some(agent) = &self.agent {
+            agent.stop(&self.interrupt)?;
+            self.agent = None;
+        }
+        Ok(())
     }
 
-    /// Starts the agent as the lab had started it, and waits until the Service is in force.
-    /// Started twice is started.
+    /// Has the lab start the agent again. Started twice is started.
     ///
     /// # Errors
     /// When it does not come to serve, or a signal came.
     pub(crate) fn start_agent(&mut self) -> Result<()> {
-        if self.agent.runs() {
+        if self.agent.as_ref().is_some_and(Agent::runs) {
             return Ok(());
         }
-        let mut exec = self.on_node();
-        self.agent.start(&mut exec)?;
+        self.interrupt.check()?;
+        // Changes nothing but that, and returns when everything is in force.
         let mut apply = Command::new(&self.maglane);
-        apply.args(["lab", "apply", "-f", "-"]);
-        let mut last = None;
-        let waited = self.interrupt.wait_until("the agent to serve", 20, || {
-            if !self.agent.runs() {
-                return Err(BenchError::NoAgent);
-            }
-            // Changes nothing, and returns when everything is in force.
-            last = run(&mut apply, &self.manifest).err();
-            Ok(last.is_none())
-        });
-        match (waited, last) {
-            (Err(BenchError::TooSlow { .. }), Some(error)) => Err(error),
-            (waited, _) => waited,
-        }
+        run(apply.args(["lab", "apply", "-f", "-"]), &self.manifest)?;
+        let pid = Listing::of(&self.maglane)?.node.agent.pid.ok_or(BenchError::NoAgent)?;
+        self.agent = Some(Agent::of(pid));
+        Ok(())
     }
 
     /// The agent's process, if it was not stopped.
     pub(crate) fn agent_pid(&self) -> Option<u32> {
-        self.agent.pid()
-    }
-
-    /// `maglane lab exec --node --`, to be followed by a command.
-    pub(super) fn on_node(&self) -> Command {
-        let mut command = Command::new(&self.maglane);
-        command.args(["lab", "exec", "--node", "--"]);
-        command
+        self.agent.as_ref().map(Agent::pid)
     }
 
     /// Runs a command inside a Pod to its end.
@@ -235,7 +218,6 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        self.agent.end();
         down(&self.maglane);
     }
 }
@@ -282,7 +264,7 @@ struct NodeListing {
 
 #[derive(Deserialize)]
 struct AgentListing {
-    pid: Option<i32>,
+    pid: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -297,6 +279,17 @@ struct PodListing {
 struct ServiceListing {
     name: String,
     cluster_ips: Vec<String>,
+}
+
+impl Listing {
+    fn of(maglane: &Path) -> Result<Self> {
+        let mut ls = Command::new(maglane);
+        let text = run(ls.args(["lab", "ls", "-o", "json"]), "")?;
+        serde_json::from_str(&text).map_err(|error| BenchError::Unexpected {
+            command: LISTING.to_owned(),
+            what: error.to_string(),
+        })
+    }
 }
 
 impl Pod {
