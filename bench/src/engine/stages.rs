@@ -173,12 +173,10 @@ impl Walk {
         let mut found = ArrayVec::<(&Service, u64), BATCH>::new();
         for tuple in missed() {
             if let Lookup::Service(service) = services.lookup(&Frontend::of(&tuple)) {
-                service.prefetch();
-                found.push((service, HashKeys::PUBLIC.tuple(&tuple)));
+                let hash = HashKeys::PUBLIC.tuple(&tuple);
+                service.prefetch_slot(hash);
+                found.push((service, hash));
             }
-        }
-        for (service, hash) in &found {
-            service.prefetch_slot(*hash);
         }
         for (service, hash) in &found {
             service.prefetch_backend(*hash);

@@ -121,7 +121,7 @@ fn engine(spec: Spec, lines: impl Iterator<Item = io::Result<String>>) -> anyhow
     Ok(engine.stop()?)
 }
 
-fn frontends(number: u32) -> impl Iterator<Item = (Frontend, Arc<Service>)> {
+fn frontends(number: u32) -> impl Iterator<Item = (Frontend, Service)> {
     let all = BACKENDS.len();
     let tcp = (number == 0).then(|| frontend(number, Protocol::Tcp, TCP_PORT, all)).flatten();
     frontend(number, Protocol::Udp, UDP_PORT, all).into_iter().chain(tcp)
@@ -132,13 +132,13 @@ fn frontend(
     protocol: Protocol,
     port: u16,
     backends: usize,
-) -> Option<(Frontend, Arc<Service>)> {
+) -> Option<(Frontend, Service)> {
     let backends = BACKENDS.get(..backends)?.iter().map(|address| Backend {
         endpoint: Endpoint { address: (*address).into(), port },
         weight: 1,
     });
     let endpoint = Endpoint { address: service(number).into(), port: SERVICE_PORT };
-    Some((Frontend { endpoint, protocol }, Arc::new(Service::new(backends.collect(), Vec::new()))))
+    Some((Frontend { endpoint, protocol }, Service::new(backends.collect(), Vec::new())))
 }
 
 fn forwarding(role: Role) -> anyhow::Result<ForwardingTable> {

@@ -108,7 +108,7 @@ async fn a_burst_makes_one_change_and_nothing_makes_none() {
     while agent.step(Duration::from_millis(300)).await {}
     assert_eq!(agent.controller.status().generation, generation, "packets notice none of it");
     let snapshot = recorder.published.as_ref().expect("it was published");
-    let moved = |(_, service): (_, &std::sync::Arc<maglane_dataplane::service::Service>)| {
+    let moved = |(_, service): (_, &maglane_dataplane::service::Service)| {
         service.backends()[0].endpoint.address.to_ip().to_string() == "10.1.0.2"
     };
     assert!(snapshot.services.frontends().all(moved));

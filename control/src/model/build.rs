@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use maglane_dataplane::service::{Frontend, Service, ServiceTable};
 use maglane_dataplane::wire::{Address, Endpoint};
 
@@ -29,7 +27,7 @@ pub(super) struct Built {
 /// One port on one address.
 pub(super) struct BuiltFrontend {
     pub(super) frontend: Frontend,
-    pub(super) service: Arc<Service>,
+    pub(super) service: Service,
     pub(super) draining: Box<[Endpoint]>,
 }
 
@@ -38,9 +36,11 @@ impl Built {
     pub(super) fn same_to_packets(&self, other: &Self) -> bool {
         self.vips == other.vips
             && self.frontends.len() == other.frontends.len()
-            && self.frontends.iter().zip(&other.frontends).all(|(one, two)| {
-                one.frontend == two.frontend && Arc::ptr_eq(&one.service, &two.service)
-            })
+            && self
+                .frontends
+                .iter()
+                .zip(&other.frontends)
+                .all(|(one, two)| one.frontend == two.frontend && one.service.is(&two.service))
     }
 
     /// Takes out of the table what is not in `next`.
@@ -58,7 +58,7 @@ impl Built {
     pub(super) fn put_into(&self, table: &mut ServiceTable, previous: &Self) {
         for built in &self.frontends {
             let known = previous.frontend(&built.frontend);
-            if !known.is_some_and(|known| Arc::ptr_eq(&known.service, &built.service)) {
+            if !known.is_some_and(|known| known.service.is(&built.service)) {
                 table.insert(built.frontend, built.service.clone());
             }
         }
@@ -134,7 +134,7 @@ fn reuse(frontend: Frontend, chosen: Chosen, previous: &Built) -> BuiltFrontend 
             draining: known.draining.clone(),
         };
     }
-    let service = Arc::new(Service::new(backends, draining.clone()));
+    let service = Service::new(backends, draining.clone());
     BuiltFrontend { frontend, service, draining: draining.into() }
 }
 

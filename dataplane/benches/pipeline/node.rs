@@ -1,7 +1,6 @@
 //! What the node knows: addresses of clients, Services and Pods, and the snapshot made of them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
 use maglane_dataplane::service::{
     Backend, ForwardingTable, Frontend, NextHop, Service, ServiceTable, Snapshot,
@@ -50,7 +49,7 @@ pub(super) fn snapshot(config: &WorldConfig) -> Snapshot {
             Backend { endpoint: Endpoint { address: pod(place, ipv6).into(), port }, weight: 1 }
         });
         let frontend = Frontend { endpoint: service(number, ipv6), protocol: Protocol::Tcp };
-        (frontend, Arc::new(Service::new(backends.collect(), Vec::new())))
+        (frontend, Service::new(backends.collect(), Vec::new()))
     });
     let hop = |interface| NextHop::Pod { interface, mac: [2; 6], mtu: 1500 };
     let pods = (0..PODS).map(|number| (pod(number, ipv6).into(), hop(number + 10)));

@@ -1,5 +1,6 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use prefetch_index::prefetch_index;
 
@@ -11,10 +12,10 @@ use super::MAX_BACKENDS;
 /// A slot that no backend has taken yet; while building only.
 const FREE: u16 = u16::MAX;
 
-/// A lookup table from hashes to backends. Two bytes a slot.
+/// A lookup table from hashes to backends. Two bytes a slot. Copies share the slots.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Maglev {
-    slots: Box<[u16]>,
+    slots: Arc<[u16]>,
 }
 
 impl Maglev {
@@ -32,16 +33,16 @@ impl Maglev {
         assert!(is_prime(size), "a Maglev table cannot have {size} slots, which is no prime");
         let contenders = contenders(backends, size);
         let Some(first) = contenders.first() else {
-            return Self { slots: Box::default() };
+            return Self { slots: Arc::default() };
         };
-        let mut slots = vec![FREE; size].into_boxed_slice();
+        let mut slots = vec![FREE; size];
         // Without weights three times as fast, and the rule in Kubernetes.
         if contenders.iter().all(|contender| contender.weight == first.weight) {
             fill_in_turn(contenders, &mut slots);
         } else {
             fill_by_weight(contenders.into(), &mut slots);
         }
-        Self { slots }
+        Self { slots: slots.into() }
     }
 
     /// The backend, as an index into what [`Self::build`] was given, for this hash; `None` if

@@ -57,13 +57,8 @@ impl Pipeline {
             opening.public_hash = HashKeys::PUBLIC.tuple(tuple);
             opening.found = snapshot.services.lookup(&Frontend::of(tuple));
             if let Lookup::Service(service) = opening.found {
-                service.prefetch();
-                self.flows.prefetch_place(nth, !tuple.source.address.is_ipv4());
-            }
-        }
-        for opening in openings.iter() {
-            if let Lookup::Service(service) = opening.found {
                 service.prefetch_slot(opening.public_hash);
+                self.flows.prefetch_place(nth, !tuple.source.address.is_ipv4());
             }
         }
         for opening in openings.iter() {

@@ -1,3 +1,4 @@
+use std::mem::offset_of;
 use std::sync::Arc;
 
 use prefetch_index::prefetch_index;
@@ -32,11 +33,13 @@ pub struct Backend {
     pub weight: u32,
 }
 
-/// The backends behind one frontend.
+/// The backends behind one frontend. Copies share them.
+#[derive(Clone)]
+#[repr(C)] // what a new flow needs stands first
 pub struct Service {
-    backends: Box<[Backend]>,
-    draining: Box<[Endpoint]>,
     maglev: Maglev,
+    backends: Arc<[Backend]>,
+    draining: Arc<[Endpoint]>,
 }
 
 impl Service {
@@ -66,18 +69,17 @@ impl Service {
             || self.draining.binary_search(endpoint).is_ok()
     }
 
+    /// Whether both are copies of one.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.backends, &other.backends)
+    }
+
     /// The memory that it takes, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>()
+        size_of::<Offer>()
             + size_of_val(&*self.backends)
             + size_of_val(&*self.draining)
             + self.maglev.slots() * size_of::<u16>()
-    }
-
-    /// Asks the processor for what [`Self::prefetch_slot`] will read.
-    #[inline]
-    pub fn prefetch(&self) {
-        prefetch_index(std::slice::from_ref(self), 0);
     }
 
     /// Asks the processor for what [`Self::prefetch_backend`] will read.
@@ -112,18 +114,29 @@ pub enum Lookup<'a> {
     NotAService,
 }
 
+/// What is offered at a frontend. All that a new flow needs of it stands in one cache line, from
+/// which its slot and its backend are one step each.
+#[derive(Clone)]
+#[repr(C, align(64))]
+struct Offer {
+    frontend: Frontend,
+    service: Service,
+}
+
+const _: () = assert!(offset_of!(Offer, service) + offset_of!(Service, draining) == 64);
+
 /// All frontends. IPv4 and IPv6 addresses never meet here: an [`Address`] is of one family.
 ///
 /// A copy costs next to nothing, and a change of a copy only what it changes.
 #[derive(Clone, Default)]
 pub struct ServiceTable {
-    frontends: SharedTable<(Frontend, Arc<Service>)>,
+    offers: SharedTable<Offer>,
     addresses: SharedTable<Address>,
 }
 
 impl ServiceTable {
     /// Builds the table; of a frontend that comes twice the last counts.
-    pub fn new(services: impl IntoIterator<Item = (Frontend, Arc<Service>)>) -> Self {
+    pub fn new(services: impl IntoIterator<Item = (Frontend, Service)>) -> Self {
         let mut table = Self::default();
         for (frontend, service) in services {
             table.insert_address(frontend.endpoint.address);
@@ -133,18 +146,18 @@ impl ServiceTable {
     }
 
     /// Has this Service answer at a frontend, whose address is to be inserted as well.
-    pub fn insert(&mut self, frontend: Frontend, service: Arc<Service>) {
-        self.frontends.insert(
+    pub fn insert(&mut self, frontend: Frontend, service: Service) {
+        self.offers.insert(
             frontend_hash(&frontend),
-            (frontend, service),
-            |(known, _)| *known == frontend,
-            |(known, _)| frontend_hash(known),
+            Offer { frontend, service },
+            |known| known.frontend == frontend,
+            |known| frontend_hash(&known.frontend),
         );
     }
 
     /// Has nobody answer at a frontend.
     pub fn remove(&mut self, frontend: &Frontend) {
-        self.frontends.remove(frontend_hash(frontend), |(known, _)| known == frontend);
+        self.offers.remove(frontend_hash(frontend), |known| known.frontend == *frontend);
     }
 
     /// Makes `address` a virtual IP even if no port is offered on it: its packets are answered.
@@ -165,14 +178,14 @@ impl ServiceTable {
     /// Asks the processor for what [`Self::lookup`] will read.
     #[inline]
     pub fn prefetch(&self, frontend: &Frontend) {
-        self.frontends.prefetch(frontend_hash(frontend));
+        self.offers.prefetch(frontend_hash(frontend));
     }
 
     /// What stands behind a destination.
     #[inline]
     pub fn lookup(&self, frontend: &Frontend) -> Lookup<'_> {
-        match self.frontends.find(frontend_hash(frontend), |(known, _)| known == frontend) {
-            Some((_, service)) => Lookup::Service(service),
+        match self.offers.find(frontend_hash(frontend), |known| known.frontend == *frontend) {
+            Some(offer) => Lookup::Service(&offer.service),
             None if self.contains_address(&frontend.endpoint.address) => Lookup::UnknownPort,
             None => Lookup::NotAService,
         }
@@ -200,13 +213,13 @@ impl ServiceTable {
     }
 
     /// The frontends and what is behind them, in no order.
-    pub fn frontends(&self) -> impl Iterator<Item = (&Frontend, &Arc<Service>)> {
-        self.frontends.iter().map(|(frontend, service)| (frontend, service))
+    pub fn frontends(&self) -> impl Iterator<Item = (&Frontend, &Service)> {
+        self.offers.iter().map(|offer| (&offer.frontend, &offer.service))
     }
 
     /// How many frontends there are.
     pub fn frontend_count(&self) -> usize {
-        self.frontends.len()
+        self.offers.len()
     }
 }
 

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::net::IpAddr;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -163,7 +162,7 @@ pub(crate) fn snapshot() -> Snapshot {
         let backends =
             backends.iter().map(|end| Backend { endpoint: endpoint(end), weight: 1 }).collect();
         let frontend = Frontend { endpoint: endpoint(frontend), protocol };
-        (frontend, Arc::new(Service::new(backends, Vec::new())))
+        (frontend, Service::new(backends, Vec::new()))
     };
     let hop = |address: &str| {
         let ip: IpAddr = address.parse().expect("an address");

@@ -104,7 +104,7 @@ impl Node {
                 let backends = backends
                     .map(|backend| Backend { endpoint: endpoint(backend), weight: 1 })
                     .collect();
-                (frontend_of(frontend), Arc::new(Service::new(backends, draining)))
+                (frontend_of(frontend), Service::new(backends, draining))
             })),
             forwarding: forwarding(),
             deliver: self.setup.deliver,

@@ -107,7 +107,7 @@ fn only_the_touched_service_is_built_again() {
     assert!(world.apply(&slice("two-a", "two", "{port: 80}", &endpoint("10.180.0.2", READY))));
     let after = ["172.30.0.1:80", "172.30.0.2:80"].map(|vip| world.service(vip));
     let same = |index: usize| match (&before[index], &after[index]) {
-        (Some(before), Some(after)) => std::sync::Arc::ptr_eq(before, after),
+        (Some(before), Some(after)) => before.is(after),
         _ => panic!("both are to exist"),
     };
     assert!(same(0));

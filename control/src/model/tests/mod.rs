@@ -69,7 +69,7 @@ impl World {
         service.is_some_and(|service| service.serves(&parse_endpoint(endpoint)))
     }
 
-    fn service(&self, frontend: &str) -> Option<Arc<Service>> {
+    fn service(&self, frontend: &str) -> Option<Service> {
         let wanted = parse_frontend(frontend);
         let table = self.model.table();
         table.frontends().find(|(known, _)| **known == wanted).map(|(_, service)| service.clone())
