@@ -65,7 +65,8 @@ pub(super) fn measure(
     }
 }
 
-fn is_there(program: &str) -> bool {
+/// Whether a program is installed.
+pub(super) fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
     places.push("/usr/sbin".into());

@@ -288,18 +288,37 @@ pub(super) const IPTABLES_END: &str = "*filter\nCOMMIT\n*nat\nCOMMIT\n";
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+    use std::process::Command;
+
     use super::*;
+    use crate::lab::apps::is_there;
+    use crate::namespace::Namespace;
+    use crate::rig::run;
+
+    /// Every chain that rules lead to was made before, as the kernel wants it. Returns how many lead
+    /// somewhere.
+    #[track_caller]
+    fn check_order(text: &str, made: &str, lead: &[&str]) -> usize {
+        let (mut chains, mut leading) = (HashSet::new(), 0);
+        for line in text.lines() {
+            chains.extend(line.strip_prefix(made).and_then(|rest| rest.split(' ').next()));
+            let words: Vec<&str> = line.split(' ').collect();
+            for pair in words.windows(2).filter(|pair| lead.contains(&pair[0])) {
+                let is_target = ["DNAT", "DROP", "ACCEPT", "RETURN", "MARK", "MASQUERADE"];
+                assert!(chains.contains(pair[1]) || is_target.contains(&pair[1]), "{line}");
+                leading += 1;
+            }
+        }
+        leading
+    }
 
     #[test]
-    fn every_service_has_its_chains_and_every_chain_is_there_before_it_is_used() {
+    fn every_service_has_its_chains() {
         let text = nftables(3);
-        let lines: Vec<&str> = text.lines().collect();
         assert_eq!(text.matches("add element ip kube-proxy service-ips").count(), 4);
+        assert_eq!(text.matches("numgen random mod 3 vmap").count(), 4);
         assert_eq!(text.matches(" dnat to ").count(), 12);
-        let jump = lines.iter().position(|line| line.contains("numgen random mod 3 vmap"));
-        let chain =
-            lines.iter().position(|line| line.starts_with("add chain ip kube-proxy endpoint-"));
-        assert!(chain < jump);
         let text = iptables(3);
         assert_eq!(text.matches("-j DNAT").count(), 12);
         assert_eq!(text.matches("--probability 0.3333333333 ").count(), 4);
@@ -311,9 +330,59 @@ mod tests {
     }
 
     #[test]
+    fn every_chain_is_there_before_it_is_used() {
+        let (made, lead) = ("add chain ip kube-proxy ", ["goto", "jump"]);
+        // Of each port: to three backends, to masquerading for these and for itself, to itself.
+        let each = 3 + 3 + 1 + 1;
+        let more = check_order(&nftables(0), made, &lead) - each;
+        assert_eq!(check_order(&nftables(3), made, &lead), 4 * each + more);
+        // Here the backends' own rules count, too: DNAT is a jump.
+        let each = each + 3;
+        let more = check_order(&iptables(0), ":", &["-j"]) - each;
+        assert_eq!(check_order(&iptables(3), ":", &["-j"]), 4 * each + more);
+    }
+
+    #[test]
     fn a_change_rewrites_one_service_only() {
         assert_eq!(nftables_change(2).matches("service-").count(), 3);
         assert!(nftables_change(2).contains("numgen random mod 2"));
         assert_eq!(iptables_change(2).matches("-j KUBE-SEP-").count(), 2);
+    }
+
+    /// Everything, changes of the first Service, and the end, one after the other, in a namespace of
+    /// its own.
+    #[track_caller]
+    fn check_kernel(program: &str, steps: &[(&[&str], String)]) {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("SKIPPED: network namespaces need root");
+            return;
+        }
+        if !is_there(program) {
+            eprintln!("SKIPPED: {program} is not installed");
+            return;
+        }
+        let namespace = Namespace::private().expect("a namespace");
+        for (arguments, text) in steps {
+            let run = || run(Command::new(program).args(*arguments), text).map(drop);
+            if let Err(error) = namespace.run(run) {
+                panic!("{error}\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_kernel_takes_the_rules_for_nftables() {
+        let changes = [1, 2, 3].map(nftables_change);
+        let texts = [nftables(3)].into_iter().chain(changes).chain([NFTABLES_END.to_owned()]);
+        let steps: Vec<(&[&str], String)> = texts.map(|text| (&["-f", "-"][..], text)).collect();
+        check_kernel("nft", &steps);
+    }
+
+    #[test]
+    fn the_kernel_takes_the_rules_for_iptables() {
+        let mut steps: Vec<(&[&str], String)> = vec![(&[], iptables(3))];
+        steps.extend([1, 2, 3].map(|backends| (&["--noflush"][..], iptables_change(backends))));
+        steps.push((&[], IPTABLES_END.to_owned()));
+        check_kernel("iptables-restore", &steps);
     }
 }
