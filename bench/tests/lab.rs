@@ -3,6 +3,8 @@
 
 #[path = "lab/interrupted.rs"]
 mod interrupted;
+#[path = "lab/metrics.rs"]
+mod metrics;
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -19,10 +21,9 @@ const SUBJECTS: [&str; 5] = [
 ];
 
 fn lab(more: &[&str]) -> Output {
-    let common = ["lab", "--rounds", "2", "--seconds", "0.2", "--rate", "5k", "-o", "json"];
+    let common = ["lab", "--seconds", "0.2", "--rate", "5k", "--flows", "64", "-o", "json"];
     let mut command = Command::new(env!("CARGO_BIN_EXE_maglane-bench"));
-    command.args(common).args(["--services", "20", "--flows", "64"]).args(more);
-    command.output().expect("maglane-bench")
+    command.args(common).args(more).output().expect("maglane-bench")
 }
 
 /// Each has the cores for itself. `None` where it cannot run.
@@ -48,7 +49,7 @@ fn is_there(program: &str) -> bool {
 #[test]
 fn everybody_forwards_and_is_compared() {
     let Some(_turn) = turn() else { return };
-    let mut more = vec!["--only", "max,latency,change"];
+    let mut more = vec!["--rounds", "2", "--services", "20", "--only", "max,latency,change"];
     let mut expected = Vec::new();
     for subject in SUBJECTS {
         if subject.contains("nftables") && !is_there("nft") {
