@@ -90,9 +90,9 @@ fn everybody_forwards_and_is_compared() {
     let ratios = result["ratios"].as_array().expect("ratios");
     let beside_kernel = ratios.iter().filter(|ratio| ratio["beside"] == "kernel, no translation");
     // The fastest, and p50 and p99 of known flows and first packets.
-    let expected = if lossy.is_empty() { 5..=5 } else { 1..=5 };
-    assert!(expected.contains(&beside_kernel.count()), "{ratios:?}");
-    check_page(&output.stdout);
+    let counts = if lossy.is_empty() { 5..=5 } else { 1..=5 };
+    assert!(counts.contains(&beside_kernel.count()), "{ratios:?}");
+    check_report(&output.stdout, expected.len());
 }
 
 /// What was not measured: nothing, but where a machine that has much else to do lost packets.
@@ -103,18 +103,43 @@ fn lossy(result: &Value) -> Vec<&str> {
     skipped
 }
 
-/// The result has a place in the report, which says plainly who wins.
-fn check_page(result: &[u8]) {
+/// The result has a place in the report, which says plainly who wins, and in the picture.
+fn check_report(result: &[u8], subjects: usize) {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("lab.json"), result).expect("saved");
+    let picture = directory.path().join("picture.svg");
     let mut command = Command::new(env!("CARGO_BIN_EXE_maglane-bench"));
-    let output = command.arg("report").arg(directory.path()).output().expect("maglane-bench");
+    command.arg("report").arg(directory.path()).arg("--picture").arg(&picture);
+    let output = command.output().expect("maglane-bench");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let page = std::fs::read_to_string(directory.path().join("report.html")).expect("a page");
     for expected in ["Where the kernel's path wins", "Where Maglane wins", "class=\"matrix\""] {
         assert!(page.contains(expected), "no {expected:?}");
     }
     assert!(page.matches("<svg").count() >= 4);
+    check_picture(&picture, subjects);
+}
+
+/// One SVG, as an XML parser has it, of two charts: a title and everybody's bars in each.
+fn check_picture(picture: &Path, subjects: usize) {
+    let count = "import sys, xml.etree.ElementTree as tree\n\
+                 root = tree.parse(sys.argv[1]).getroot()\n\
+                 svg = '{http://www.w3.org/2000/svg}'\n\
+                 titles = [text.text for text in root.findall(svg + 'text[@class=\"title\"]')]\n\
+                 print(root.tag == svg + 'svg', len(root.findall(svg + 'svg')))\n\
+                 print(*titles, sep='; ')\n\
+                 print(*[len(c.findall('.//' + svg + 'rect')) for c in root.findall(svg + 'svg')])";
+    let mut python = Command::new("python3");
+    let output = python.args(["-c", count]).arg(picture).output().expect("python3");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<&str> = said.lines().collect();
+    let [root, titles, bars] = lines[..] else { panic!("{said}") };
+    assert_eq!(root, "True 2");
+    assert!(titles.contains("Throughput when the generator sends all it can"), "{titles}");
+    assert!(titles.contains("One changed backend, until it is in force"), "{titles}");
+    let bars: Vec<usize> = bars.split(' ').map(|count| count.parse().expect("a number")).collect();
+    assert!(bars[0] >= subjects && bars[1] >= 2, "{bars:?}");
 }
 
 #[test]

@@ -1,8 +1,13 @@
 //! Saved results become one page; what is none of them is refused by name.
 
+#[path = "pktgen/forwarder.rs"]
+mod forwarder;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+
+use forwarder::{Deeds, Forwarder, within_rig};
 
 fn bench(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_maglane-bench")).args(arguments).output().expect("a program")
@@ -52,6 +57,44 @@ fn a_page_has_all_results_and_needs_nothing_else() {
     for foreign in ["<script", "<link", "<img", "@import", "url("] {
         assert!(!page.contains(foreign), "{foreign:?} wants something from elsewhere");
     }
+}
+
+#[test]
+fn runs_and_searches_of_the_generator_have_their_place() {
+    within_rig(|| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path();
+        let there = Forwarder::start("d0", "d1", Deeds::default());
+        let back = Forwarder::start("d1", "d0", Deeds::default());
+        let common = "--tx g0 --rx g1 --poll adaptive --flows 64 -o json";
+        let run = format!("pktgen {common} --respond --rate 2k --duration 0.5");
+        save(path, "run.json", &run);
+        let search = format!("search {common} --max-rate 4k --trial 0.2 --width 20 --latency 0.3");
+        save(path, "search.json", &search);
+        there.stop();
+        back.stop();
+        let output = report(path);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let page = fs::read_to_string(path.join("report.html")).expect("a page");
+        for expected in [
+            "Throughput at a stated loss",
+            "search: generator by itself",
+            "Latency at shares of it",
+            "Runs of the packet generator",
+            "back to back, reply",
+            "Latency from the intended send time",
+            &run,
+            &search,
+        ] {
+            assert!(page.contains(expected), "no {expected:?}");
+        }
+        assert!(page.matches("<svg").count() >= 4);
+        // Nothing of a lab is there to be drawn.
+        let picture = path.join("picture.svg");
+        let [directory, to] = [path, &picture].map(|path| path.to_str().expect("a path"));
+        let output = bench(&["report", directory, "--picture", to]);
+        assert!(!output.status.success() && !picture.exists());
+    });
 }
 
 #[test]
