@@ -73,19 +73,19 @@ impl Place {
         for (number, pod) in pods.into_iter().enumerate() {
             place.link(number, pod)?;
         }
-        place.client.run(|| give(POD_ENDS[0], &[CLIENT], MACS[1]))?;
+        place.client.run(|| {
+            // A connection that nobody answers fails after seconds, not after two minutes.
+            sysctl("tcp_syn_retries", "2")?;
+            give(POD_ENDS[0], &[CLIENT], MACS[1])
+        })?;
         place.server.run(|| give(POD_ENDS[1], &BACKENDS, MACS[2]))?;
         place.node.run(|| {
             ip("link set lo up")?;
             route(CLIENT, NODE_ENDS[0], MACS[0])?;
             BACKENDS.iter().try_for_each(|backend| route(*backend, NODE_ENDS[1], MACS[3]))?;
-            for (name, value) in
-                [("ip_forward", "1"), ("conf/all/rp_filter", "0"), ("conf/default/rp_filter", "0")]
-            {
-                let path = format!("/proc/sys/net/ipv4/{name}");
-                fs::write(&path, value).map_err(BenchError::kernel("set a sysctl", &path))?;
-            }
-            Ok(())
+            sysctl("ip_forward", "1")?;
+            sysctl("conf/all/rp_filter", "0")?;
+            sysctl("conf/default/rp_filter", "0")
         })?;
         Ok(place)
     }
@@ -127,6 +127,12 @@ fn give(interface: &str, addresses: &[Ipv4Addr], gateway_mac: &str) -> Result<()
     ip(&format!("neighbour add {GATEWAY} lladdr {gateway_mac} dev {interface} nud permanent"))?;
     ip(&format!("route add {GATEWAY} dev {interface} scope link"))?;
     ip(&format!("route add default via {GATEWAY} dev {interface}"))
+}
+
+/// Of IPv4, in the calling thread's namespace.
+fn sysctl(name: &str, value: &str) -> Result<()> {
+    let path = format!("/proc/sys/net/ipv4/{name}");
+    fs::write(&path, value).map_err(BenchError::kernel("set a sysctl", &path))
 }
 
 /// The way to a Pod.
