@@ -112,12 +112,14 @@ pub(crate) enum BenchError {
         cause: io::Error,
     },
     /// Nothing arrived where packets were to be counted.
-    #[error("{subject} delivered nothing of {sent} packets sent: this is no measurement")]
+    #[error("{subject} delivered nothing of {sent} packets sent: this is no measurement{hint}")]
     NothingArrived {
         /// Through what they were sent.
         subject: &'static str,
         /// How many.
         sent: u64,
+        /// What to try, where there is something.
+        hint: &'static str,
     },
     /// The generator sent nothing that counts.
     #[error(

@@ -205,7 +205,7 @@ impl<'a> Bench<'a> {
         self.lab.interrupt().sleep(DRAIN)?;
         let received = self.received()? - first;
         if received == 0 {
-            return Err(BenchError::NothingArrived { subject, sent });
+            return Err(BenchError::NothingArrived { subject, sent, hint: "" });
         }
         Ok(Throughput {
             delivered_pps: (received_after - received_before) as f64 / seconds,

@@ -45,7 +45,9 @@ pub(crate) use frame::{Link, Shape};
 pub(crate) use interface::{Interface, InterfaceName, parse_mac};
 pub(crate) use meter::Metered;
 pub(crate) use options::{PktgenArgs, TrafficArgs, TrafficInfo, ns, seconds};
-pub(crate) use report::{Bias, DirectionResult, Latency, PktgenResult, Step, TrialResult};
+pub(crate) use report::{
+    Bias, DirectionResult, Latency, NOT_SEEN, PktgenResult, Step, TrialResult,
+};
 pub(crate) use schedule::{Pace, Rate};
 pub(crate) use sender::{Load, Traffic};
 pub(crate) use session::{Content, Outcome, Session, SessionPlan};

@@ -9,8 +9,8 @@ use crate::error::{BenchError, Result};
 use crate::interrupt::Interrupt;
 use crate::output::{self, Format, progress};
 use crate::pktgen::{
-    Bias, Content, Load, Pace, Rate, Session, SessionPlan, TrafficArgs, TrialResult, bias, ns,
-    seconds,
+    Bias, Content, Load, NOT_SEEN, Pace, Rate, Session, SessionPlan, TrafficArgs, TrialResult,
+    bias, ns, seconds,
 };
 use crate::result::Origin;
 pub(crate) use mlr::{Bounds, Goal, Next, Range, Trial};
@@ -180,8 +180,8 @@ impl Search<'_> {
             trial.forward.received_pps / 1e6
         ));
         if !self.interrupted && trial.forward.received == 0 {
-            let sent = trial.forward.sent;
-            return Err(BenchError::NothingArrived { subject: "what is measured", sent });
+            let (subject, sent) = ("what is measured", trial.forward.sent);
+            return Err(BenchError::NothingArrived { subject, sent, hint: NOT_SEEN });
         }
         Ok(Range { min_pps, max_pps: trial.forward.sent_pps.max(min_pps) })
     }

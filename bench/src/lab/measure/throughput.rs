@@ -62,8 +62,8 @@ impl Bench<'_> {
                 return Ok(result);
             }
             if result.forward.sent > 0 {
-                let sent = result.forward.sent;
-                return Err(BenchError::NothingArrived { subject: "this way", sent });
+                let (subject, sent) = ("this way", result.forward.sent);
+                return Err(BenchError::NothingArrived { subject, sent, hint: "" });
             }
             // The generator did not get its turn: others had the core for all of a short trial.
         }

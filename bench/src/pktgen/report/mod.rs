@@ -11,6 +11,7 @@ use super::session::{DirectionOutcome, Outcome};
 use crate::figures::ratio;
 use crate::result::Origin;
 pub(crate) use latency::Latency;
+pub(crate) use text::NOT_SEEN;
 
 const NS_PER_S: f64 = 1e9;
 /// A tenth of a second of one direction.

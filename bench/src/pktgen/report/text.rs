@@ -6,6 +6,10 @@ use super::{DirectionResult, Latency, PktgenResult};
 use crate::output::{grouped, table};
 use crate::pktgen::options::{Protocol, TrafficInfo};
 
+/// What to try when nothing arrives.
+pub(crate) const NOT_SEEN: &str =
+    ". Is there a way to the receiver? What bpf_redirect_peer hands over needs --xdp generic";
+
 impl PktgenResult {
     /// For people.
     pub(crate) fn text(&self) -> String {
@@ -71,6 +75,9 @@ impl PktgenResult {
             if count > 0 {
                 let _ = writeln!(text, "{} {what}", grouped(count));
             }
+        }
+        if trial.forward.sent > 0 && trial.forward.received == 0 {
+            let _ = writeln!(text, "nothing arrived{NOT_SEEN}");
         }
         if trial.interrupted {
             let _ = writeln!(text, "interrupted: this is what was measured until then");

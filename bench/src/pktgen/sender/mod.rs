@@ -30,10 +30,11 @@ pub(crate) use load::{Load, OPEN_RATE_PPS, SenderReport, Traffic};
 const RETRY_NS: u64 = 300_000_000;
 /// When no flow could send for so long, none ever will.
 const STALLED_NS: u64 = 2_000_000_000;
-/// What is late by so much when the time is over is not sent any more; nor what is late by so much
-/// of the time, or a short trial would be of another rate than it says.
-const GRACE_NS: u64 = 20_000_000;
+/// What is late by so much of a trial's time when that is over is not sent any more, or the trial
+/// would be of another rate than it says.
 const GRACE_SHARE: u64 = 200;
+/// But anybody may be late by a millisecond, and what is later than this is lost.
+const GRACE_NS: [u64; 2] = [1_000_000, 20_000_000];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -204,7 +205,7 @@ impl Sender {
         let load = self.load;
         let since_ns = now_ns.saturating_sub(self.phase_start_ns);
         let planned = load.count.or_else(|| load.pace.due_before(load.duration_ns));
-        let grace_ns = GRACE_NS.min(load.duration_ns / GRACE_SHARE);
+        let grace_ns = (load.duration_ns / GRACE_SHARE).clamp(GRACE_NS[0], GRACE_NS[1]);
         let late = load.count.is_none() && since_ns >= load.duration_ns + grace_ns;
         let is_over = planned.is_some_and(|planned| self.phase_count >= planned)
             || load.pace == Pace::Max && load.count.is_none() && since_ns >= load.duration_ns;
