@@ -14,8 +14,6 @@ use super::config::MAX_CAPACITY_FLOWS;
 use super::key::{Direction, FlowId, Hit};
 
 const SLOTS_PER_BUCKET: usize = 8;
-/// A bucket this full lets new slots go to the second one if that is emptier.
-const CROWDED_SLOTS: u32 = 6;
 /// Both directions of each flow have a slot, and at most half of the slots are used: then both
 /// buckets of a hash are practically never full.
 const FLOWS_PER_BUCKET: usize = 2;
@@ -121,6 +119,15 @@ impl Bucket {
         SLOTS_PER_BUCKET as u32 - self.matches(FREE).0.count_ones()
     }
 
+    /// Whether no more than two slots are free: then new ones go to the second bucket if that is
+    /// emptier. Asked of every new flow, and cheaper than to count.
+    #[inline]
+    fn is_crowded(&self) -> bool {
+        let mut free = self.matches(FREE).0;
+        free &= free.wrapping_sub(1);
+        free & free.wrapping_sub(1) == 0
+    }
+
     fn insert(&mut self, tag: u16, slot: Slot) -> Result<(), IndexFull> {
         let at = self.matches(FREE).next().ok_or(IndexFull)?;
         self.tags[at % 2] |= u64::from(tag) << (at as u32 / 2 * LANE_BITS);
@@ -176,6 +183,16 @@ impl Index {
         prefetch_index(&self.buckets, self.first(hash));
     }
 
+    /// Asks the processor for the second bucket of the hash, if it will be looked at before
+    /// something is put in.
+    #[inline]
+    pub(super) fn prefetch_second(&self, hash: u64) {
+        let first = &self.buckets[self.first(hash)];
+        if first.elsewhere != 0 || first.is_crowded() {
+            prefetch_index(&self.buckets, self.second(hash));
+        }
+    }
+
     /// The first slot with the hash's tag that is accepted.
     #[inline]
     pub(super) fn find(&self, hash: u64, mut accept: impl FnMut(Slot) -> bool) -> Option<Slot> {
@@ -190,8 +207,9 @@ impl Index {
 
     pub(super) fn insert(&mut self, hash: u64, slot: Slot) -> Result<(), IndexFull> {
         let (first, second) = (self.first(hash), self.second(hash));
-        let used = self.buckets[first].used_slots();
-        if used < CROWDED_SLOTS || used <= self.buckets[second].used_slots() {
+        if !self.buckets[first].is_crowded()
+            || self.buckets[first].used_slots() <= self.buckets[second].used_slots()
+        {
             return self.buckets[first].insert(Self::tag(hash), slot);
         }
         self.buckets[second].insert(Self::tag(hash), slot)?;

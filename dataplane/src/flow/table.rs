@@ -125,6 +125,13 @@ impl FlowTable {
         Some(slot.into())
     }
 
+    /// Asks the processor for what [`Self::insert`] will read of this hash beyond what
+    /// [`Self::prefetch_bucket`] asks for.
+    #[inline]
+    pub fn prefetch_second_bucket(&self, hash: u64) {
+        self.index.prefetch_second(hash);
+    }
+
     /// Asks the processor for what [`Self::insert`] will write of the `nth` flow from now.
     #[inline]
     pub fn prefetch_place(&self, nth: usize, is_wide: bool) {

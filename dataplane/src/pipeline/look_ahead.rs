@@ -20,6 +20,8 @@ struct Opening<'a> {
     /// The hash that picks the backend.
     public_hash: u64,
     found: Lookup<'a>,
+    /// Of the reply's tuple.
+    reply_hash: Option<u64>,
 }
 
 impl Pipeline {
@@ -37,7 +39,7 @@ impl Pipeline {
                 None => {
                     snapshot.services.prefetch(&Frontend::of(&staged.headers.tuple));
                     let found = Lookup::NotAService;
-                    openings.push(Opening { staged, public_hash: 0, found });
+                    openings.push(Opening { staged, public_hash: 0, found, reply_hash: None });
                 }
             }
         }
@@ -58,6 +60,7 @@ impl Pipeline {
             opening.found = snapshot.services.lookup(&Frontend::of(tuple));
             if let Lookup::Service(service) = opening.found {
                 service.prefetch_slot(opening.public_hash);
+                self.flows.prefetch_second_bucket(opening.staged.hash);
                 self.flows.prefetch_place(nth, !tuple.source.address.is_ipv4());
             }
         }
@@ -66,16 +69,20 @@ impl Pipeline {
                 service.prefetch_backend(opening.public_hash);
             }
         }
-        for Opening { staged, public_hash, found } in openings {
+        for Opening { staged, public_hash, found, reply_hash } in openings.iter_mut() {
             let pick = Pick::from_lookup(found, *public_hash);
             staged.likely = Likely::NoFlow(pick);
             if let Pick::Backend(backend) = pick {
                 // As it will be unless the client is masqueraded, which is rare.
                 let reply = Tuple { destination: backend, ..staged.headers.tuple }.reversed();
-                let reply_hash = self.flows.keys().tuple(&reply);
-                self.flows.prefetch_bucket(reply_hash);
-                self.fingerprints.prefetch(reply_hash);
+                let hash = self.flows.keys().tuple(&reply);
+                self.flows.prefetch_bucket(hash);
+                self.fingerprints.prefetch(hash);
+                *reply_hash = Some(hash);
             }
+        }
+        for hash in openings.iter().filter_map(|opening| opening.reply_hash) {
+            self.flows.prefetch_second_bucket(hash);
         }
     }
 }
