@@ -95,19 +95,14 @@ impl<'a> Book<'a> {
 
     /// One round's figure.
     pub(super) fn note(&mut self, subject: &Subject, metric: Metric, value: f64) {
-        self.note_throughput(subject, metric, value, false);
+        let noted = Noted { round: self.round, value, is_limited: false };
+        self.entry(subject, metric).rounds.push(noted);
     }
 
-    /// One round's packets a second, which the generator may have limited.
-    pub(super) fn note_throughput(
-        &mut self,
-        subject: &Subject,
-        metric: Metric,
-        value: f64,
-        is_limited: bool,
-    ) {
+    /// One round's packets a second without loss, which the generator may have limited.
+    pub(super) fn note_ndr(&mut self, subject: &Subject, value: f64, is_limited: bool) {
         let noted = Noted { round: self.round, value, is_limited };
-        self.entry(subject, metric).rounds.push(noted);
+        self.entry(subject, Metric::Ndr).rounds.push(noted);
     }
 
     /// One round's blocked time, and how many changes there were.
@@ -237,8 +232,8 @@ impl<'a> Book<'a> {
             format!(
                 "The kernel's paths run where packets are sent, on core 0; workers take the last cores, \
              so that on two cores a second worker shares the generator's. Throughput without loss is \
-             searched to {:.0}%, the last trials of {} s, two of which decide; ≥ stands where the \
-             generator was the limit.",
+             searched to {:.0}%, the last trials of {} s, two of which decide; ≥ stands where it is \
+             all that the generator can send.",
                 WIDTH * 100.0,
                 trial_seconds(args)
             ),

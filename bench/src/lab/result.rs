@@ -37,7 +37,7 @@ pub(crate) struct LabFigure {
 
 impl LabFigure {
     /// Whether the generator was the limit: of the median's rounds, or as many as not.
-    fn is_at_least(&self) -> bool {
+    pub(crate) fn is_at_least(&self) -> bool {
         2 * self.limited_rounds >= self.rounds.len()
     }
 
@@ -46,11 +46,6 @@ impl LabFigure {
         let least = if self.is_at_least() { "≥ " } else { "" };
         let changes = self.changes.map(|changes| format!(" in {} changes", changes.show(1.0, 0)));
         format!("{least}{figure}{}", changes.unwrap_or_default())
-    }
-
-    /// Who forwarded, where there is no room for more than a word on the figure.
-    pub(crate) fn label(&self) -> String {
-        format!("{}{}", self.subject, if self.is_at_least() { " (at least)" } else { "" })
     }
 }
 

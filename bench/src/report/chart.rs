@@ -37,6 +37,8 @@ pub(super) struct Bar {
     pub(super) label: String,
     /// How long it is.
     pub(super) value: f64,
+    /// Whether the value is at least that.
+    pub(super) is_at_least: bool,
     /// The least and the greatest.
     pub(super) spread: Option<(f64, f64)>,
     /// Its colour.
@@ -92,7 +94,7 @@ pub(super) fn bars(rows: &[Bar], format: fn(&f64) -> String) -> Html {
             let corners = [(LABEL_WIDTH, middle - half), (x(bar.value), middle + half)];
             area.draw(&Rectangle::new(corners, series(bar.series).filled()))?;
             let mut end = x(bar.value);
-            let mut text = format(&bar.value);
+            let mut text = if bar.is_at_least { "≥ " } else { "" }.to_owned() + &format(&bar.value);
             if let Some((min, max)) = bar.spread {
                 end = end.max(x(max));
                 area.draw(&PathElement::new([(x(min), middle), (x(max), middle)], INK))?;
@@ -178,7 +180,9 @@ fn extent(values: impl Iterator<Item = f64>, log: bool, tight: bool) -> Option<(
         (true, true) => (from * 0.9, to * 1.1),
         (true, false) => (from / 1.5, to * 1.5),
         (false, true) => (from, if to > from { to } else { from + 1.0 }),
-        (false, false) => (0.0, if to > 0.0 { to * 1.1 } else { 1.0 }),
+        // Nothing but zeros is no line to look at.
+        (false, false) if to <= 0.0 => return None,
+        (false, false) => (0.0, to * 1.1),
     })
 }
 
@@ -272,10 +276,16 @@ mod tests {
 
     #[test]
     fn colours_are_the_pages() {
-        let bar = |series| Bar { label: "a".into(), value: 3.0, spread: Some((2.0, 4.0)), series };
+        let bar = |series| Bar {
+            label: "a".into(),
+            value: 3.0,
+            is_at_least: true,
+            spread: Some((2.0, 4.0)),
+            series,
+        };
         let svg = bars(&[bar(0), bar(7)], format).to_string();
         assert!(svg.contains("fill:var(--series-0)") && svg.contains("fill:var(--series-7)"));
-        assert!(svg.contains("fill:var(--ink)") && svg.contains("3  (2–4)"), "{svg}");
+        assert!(svg.contains("fill:var(--ink)") && svg.contains("≥ 3  (2–4)"), "{svg}");
         assert!(!svg.contains("#FA00") && !svg.contains("#010101"), "{svg}");
     }
 

@@ -44,7 +44,9 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<()> {
     let results = load(&args.directory)?;
     let to = args.to.clone().unwrap_or_else(|| args.directory.join(FILE));
     write(&to, &page(&results))?;
-    progress(&format!("{} results in {}", results.len(), to.display()));
+    let count =
+        if results.len() == 1 { "1 result".into() } else { format!("{} results", results.len()) };
+    progress(&format!("{count} in {}", to.display()));
     if let Some(file) = &args.picture {
         let charts = sections::lab_bars(&results);
         anyhow::ensure!(

@@ -1,6 +1,6 @@
 //! Packets a second: as fast as it goes, and without loss.
 
-use super::{Bench, TOLERATED_LOSS};
+use super::Bench;
 use crate::error::{BenchError, Result};
 use crate::lab::LabArgs;
 use crate::lab::book::Book;
@@ -35,8 +35,7 @@ impl Bench<'_> {
             self.ceiling_pps = fastest.forward.sent_pps;
         }
         if self.args.measures(Metric::Max) {
-            let is_limited = fastest.unserved_share() <= TOLERATED_LOSS;
-            book.note_throughput(subject, Metric::Max, fastest.forward.received_pps, is_limited);
+            book.note(subject, Metric::Max, fastest.forward.received_pps);
         }
         if !self.args.measures(Metric::Ndr) {
             return Ok(());
@@ -46,7 +45,7 @@ impl Bench<'_> {
         let found = self.without_loss(session, max_pps)?;
         match found.lower_pps {
             Some(pps) => {
-                book.note_throughput(subject, Metric::Ndr, pps, found.upper_pps.is_none());
+                book.note_ndr(subject, pps, found.upper_pps.is_none());
             }
             None => book.unfit(subject, "throughput without loss", "packets were lost at any load"),
         }

@@ -165,7 +165,9 @@ fn cell(ratio: &LabRatio) -> String {
         Winner::Neither => ("even", NEITHER),
     };
     let Some(advantage) = ratio.advantage() else {
-        return format!("<td class=\"{class}\">{who} beyond measure</td>");
+        // Either both are nothing, or one of them is.
+        let how = if ratio.winner() == Winner::Neither { "" } else { " beyond measure" };
+        return format!("<td class=\"{class}\">{who}{how}</td>");
     };
     let [median, min, max] = [advantage.median, advantage.min, advantage.max].map(times);
     let min = min.trim_end_matches('×');

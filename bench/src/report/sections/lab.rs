@@ -91,9 +91,12 @@ fn colour(kind: Kind) -> usize {
 
 /// Everybody as bars, with the fewest Services; and over Services as lines.
 fn metric_charts(metric: &str, figures: &[&LabFigure]) -> Html {
+    let (unit, scale) = unit(figures);
+    if figures.iter().all(|figure| figure.figure.max <= 0.0) {
+        return Html::element("p", &format!("{metric}: 0 {unit} of everybody, in every round."));
+    }
     let (title, bars) = bars_of(metric, figures);
     let mut html = Html::figure(&title, &[], &bars);
-    let (unit, scale) = unit(figures);
     html.add(&over_services(metric, unit, scale, figures));
     html
 }
@@ -115,8 +118,9 @@ fn bars_of(metric: &str, figures: &[&LabFigure]) -> (String, Html) {
     let of_fewest = figures.iter().filter(|figure| [0, fewest].contains(&figure.services));
     let rows: Vec<Bar> = of_fewest
         .map(|figure| Bar {
-            label: figure.label(),
+            label: figure.subject.clone(),
             value: figure.figure.median / scale,
+            is_at_least: figure.is_at_least(),
             spread: Some((figure.figure.min / scale, figure.figure.max / scale)),
             series: colour(figure.kind),
         })

@@ -29,6 +29,7 @@ pub(in crate::report) fn searches(results: &[Named]) -> Html {
             rows.push(Bar {
                 label: format!("{name}: {}", goal.name),
                 value: goal.lower_pps.unwrap_or(0.0),
+                is_at_least: goal.lower_pps.is_some() && goal.upper_pps.is_none(),
                 spread: goal.lower_pps.zip(goal.upper_pps),
                 series: number,
             });
@@ -37,6 +38,7 @@ pub(in crate::report) fn searches(results: &[Named]) -> Html {
             rows.push(Bar {
                 label: format!("{name}: generator by itself"),
                 value: bias.trial.forward.received_pps,
+                is_at_least: false,
                 spread: None,
                 series: 7,
             });
