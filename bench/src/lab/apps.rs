@@ -37,10 +37,10 @@ http {
 }
 ";
 
-/// A program that is not on this machine.
+/// Why there is no such figure.
 pub(super) type Missing = String;
 
-/// One figure of real connections; or which program is missing.
+/// One figure of real connections; or that a program is missing, or met errors.
 pub(super) fn measure(
     place: &Place,
     subject: &Subject,
@@ -59,9 +59,15 @@ pub(super) fn measure(
         Kind::Kernel => (BACKENDS[0], TCP_PORT),
         _ => (service(0), SERVICE_PORT),
     };
-    match metric {
-        Metric::Bulk => bulk(place, address, port, &seconds).map(Ok),
-        _ => requests(place, address, port, &seconds, metric == Metric::Connections).map(Ok),
+    let figure = match metric {
+        Metric::Bulk => bulk(place, address, port, &seconds),
+        _ => requests(place, address, port, &seconds, metric == Metric::Connections),
+    };
+    match figure {
+        Err(error @ BenchError::Faulty { .. }) => {
+            Ok(Err(format!("{metric:?} of {}: {error}", subject.with_services())))
+        }
+        figure => figure.map(Ok),
     }
 }
 
