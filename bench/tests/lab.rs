@@ -33,6 +33,9 @@ fn turn() -> Option<MutexGuard<'static, ()>> {
         eprintln!("SKIPPED: network namespaces need root");
         return None;
     }
+    if !is_there("conntrack") {
+        return None;
+    }
     Some(TURN.lock().unwrap_or_else(PoisonError::into_inner))
 }
 

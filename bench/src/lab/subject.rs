@@ -162,7 +162,7 @@ impl Running<'_> {
             Kind::Iptables => self.iptables(&rules::iptables_change(backends), true)?,
             _ => {
                 if let Some(child) = &mut self.child {
-                    return answered(&child.ask(&backends.to_string()));
+                    return answered(&child.ask(&backends.to_string())?);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -44,13 +44,22 @@ pub(crate) fn ip(words: &str) -> Result<()> {
     run(Command::new("ip").args(words.split(' ')), "").map(drop)
 }
 
-/// Tells a program something, and listens until it has ended or a signal comes.
+/// Tells a program something, and listens until it has ended or a signal comes. Neither waits for
+/// the other, nor for the threads: they end with the program.
 fn converse(interrupt: &Interrupt, program: &mut Program, input: &str) -> Result<String> {
-    let (stdin, stdout) = (program.child.stdin.take(), program.child.stdout.take());
+    if let (Some(mut stdin), false) = (program.child.stdin.take(), input.is_empty()) {
+        let input = input.to_owned();
+        // One that ends without reading says why.
+        thread::spawn(move || stdin.write_all(input.as_bytes()));
+    }
     let (sender, said) = channel();
-    let input = input.to_owned();
-    // Not waited for after a signal: it ends with the program.
-    thread::spawn(move || sender.send(tell(stdin, &input, stdout)));
+    if let Some(mut stdout) = program.child.stdout.take() {
+        thread::spawn(move || {
+            let mut said = Vec::new();
+            let _ = stdout.read_to_end(&mut said);
+            sender.send(String::from_utf8_lossy(&said).into_owned())
+        });
+    }
     loop {
         match said.recv_timeout(POLL) {
             Err(RecvTimeoutError::Timeout) => interrupt.check()?,
@@ -59,14 +68,33 @@ fn converse(interrupt: &Interrupt, program: &mut Program, input: &str) -> Result
     }
 }
 
-fn tell(stdin: Option<ChildStdin>, input: &str, stdout: Option<ChildStdout>) -> String {
-    if let Some(mut stdin) = stdin {
-        // One that ends without reading says why.
-        let _ = stdin.write_all(input.as_bytes());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, input: &str) -> Result<String> {
+        run(Command::new("sh").args(["-c", script]), input)
     }
-    let mut said = Vec::new();
-    if let Some(mut stdout) = stdout {
-        let _ = stdout.read_to_end(&mut said);
+
+    #[test]
+    fn nobody_waits_for_a_full_pipe() {
+        let input = "0123456789abcdef".repeat(1 << 16);
+        assert_eq!(shell("cat", &input).expect("all of it"), input);
+        let script = "head -c 1000000 /dev/zero >&2; head -c 1000000 /dev/zero; echo done";
+        assert!(shell(script, &input).expect("unread").ends_with("done\n"));
     }
-    String::from_utf8_lossy(&said).into_owned()
+
+    #[test]
+    fn failures_are_told_as_typed() {
+        let error = shell("echo out; echo no such rule >&2; exit 2", "").expect_err("a failure");
+        assert_eq!(
+            error.to_string(),
+            "sh -c echo out; echo no such rule >&2; exit 2 failed (exit status: 2): no such rule"
+        );
+        let error = run(&mut Command::new("no-such-program"), "").expect_err("no program");
+        assert!(
+            error.to_string().starts_with("cannot run no-such-program: No such file"),
+            "{error}"
+        );
+    }
 }

@@ -3,7 +3,7 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use super::program::{Program, end};
-use crate::error::Result;
+use crate::error::{BenchError, Result};
 
 /// How long it may take to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -30,14 +30,10 @@ impl Forwarder {
         let output = output.ok_or_else(broken)?;
         let mut forwarder = Self { program, input, output };
         let ready = match line {
-            Some(line) => forwarder.ask(line),
-            None => forwarder.answer(),
+            Some(line) => forwarder.ask(line)?,
+            None => forwarder.answer()?,
         };
-        if ready == "ready" {
-            return Ok(forwarder);
-        }
-        drop(forwarder.input.take());
-        Err(forwarder.program.failure())
+        if ready == "ready" { Ok(forwarder) } else { Err(forwarder.failure()) }
     }
 
     /// Its process.
@@ -45,8 +41,11 @@ impl Forwarder {
         self.program.child.id()
     }
 
-    /// What it answers to one line; nothing when it has ended.
-    pub(crate) fn ask(&mut self, line: &str) -> String {
+    /// What it answers to one line.
+    ///
+    /// # Errors
+    /// Why it has ended instead.
+    pub(crate) fn ask(&mut self, line: &str) -> Result<String> {
         if let Some(input) = &mut self.input {
             // One that has ended does not answer.
             let _ = writeln!(input, "{line}");
@@ -67,10 +66,17 @@ impl Forwarder {
         Ok(said)
     }
 
-    fn answer(&mut self) -> String {
+    fn answer(&mut self) -> Result<String> {
         let mut line = String::new();
-        let _ = self.output.read_line(&mut line);
-        line.trim().to_owned()
+        match self.output.read_line(&mut line) {
+            Ok(1..) => Ok(line.trim().to_owned()),
+            _ => Err(self.failure()),
+        }
+    }
+
+    fn failure(&mut self) -> BenchError {
+        drop(self.input.take());
+        self.program.failure()
     }
 }
 
@@ -78,5 +84,35 @@ impl Drop for Forwarder {
     fn drop(&mut self) {
         drop(self.input.take());
         end(&mut self.program.child, GRACE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(script: &str, line: Option<&str>) -> Result<Forwarder> {
+        Forwarder::start(Command::new("sh").args(["-c", script]), line)
+    }
+
+    #[test]
+    fn one_is_asked_and_ends_with_its_input() {
+        let script = "read first; echo ready; read second; echo $first $second; cat; echo rest";
+        let mut forwarder = start(script, Some("one")).expect("it is ready");
+        assert_eq!(forwarder.ask("two").expect("an answer"), "one two");
+        assert_eq!(forwarder.stop().expect("the rest"), "rest\n");
+    }
+
+    #[test]
+    fn one_that_ends_says_why() {
+        let failed = |script: &str| {
+            let error = start(script, None).err().expect("it ended");
+            assert!(error.to_string().ends_with(" failed (exit status: 3): no queue"), "{error}");
+        };
+        failed("echo no queue >&2; exit 3");
+        failed("echo not yet; cat; echo no queue >&2; exit 3");
+        let mut forwarder = start("echo ready; read line; echo gone >&2; exit 4", None);
+        let error = forwarder.as_mut().expect("it is ready").ask("change").expect_err("it ended");
+        assert!(error.to_string().ends_with(" failed (exit status: 4): gone"), "{error}");
     }
 }
