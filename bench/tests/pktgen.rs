@@ -171,7 +171,17 @@ fn bad_input_gets_one_clear_line() {
         );
         refused(
             "pktgen --tx g0 --rx g1 --rate 1k --new-flows 2k",
-            "--new-flows: 2.0 kpps take more than all packets: 1 each",
+            "--new-flows: 2,000 new flows a second need at least as many packets a second: raise \
+             the rate or lower this",
+        );
+        refused(
+            "pktgen --tx g0 --rx g1 --protocol tcp --rate 1M --new-flows 1M",
+            "--new-flows: 1,000,000 new flows a second need at least as many packets a second (4 \
+             each with TCP): raise the rate or lower this",
+        );
+        refused(
+            "pktgen --tx g0 --rx g1 --cores 0,1,2",
+            "--cores: 3 are too many; give one, or one for each interface",
         );
         refused(
             "pktgen --tx g0 --rx g1 --pcap /etc/hostname",

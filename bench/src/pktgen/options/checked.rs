@@ -1,13 +1,12 @@
 //! Whether what was typed can be, and what it comes to: interfaces, flows, a load.
 
-use std::thread;
-
 use maglane_dataplane::xsk::FRAME_CAPACITY_BYTES;
 use serde::{Deserialize, Serialize};
 
+use super::cores;
 use super::given::{MacArg, PktgenArgs, Protocol, Ramp, RateOrMax, Sizes, TrafficArgs, ns};
 use crate::error::{BenchError, Result};
-use crate::output::grouped;
+use crate::output::{grouped, short};
 use crate::pktgen::frame::{Link, Shape};
 use crate::pktgen::interface::{Interface, InterfaceName, RESOLVE};
 use crate::pktgen::packet::ETHERNET_BYTES;
@@ -22,7 +21,8 @@ const IMIX: [(usize, usize); 3] = [(60, 7), (590, 4), (1_514, 1)];
 const DISCARD_PORT: u16 = 9;
 const DEFAULT_DURATION_S: f64 = 10.0;
 
-fn usage(option: &'static str, message: String) -> BenchError {
+/// What cannot be.
+pub(super) fn usage(option: &'static str, message: String) -> BenchError {
     BenchError::Usage { option, message }
 }
 
@@ -40,17 +40,11 @@ impl TrafficArgs {
             Some(rx) if *rx != self.tx => Some(self.interface("--rx", rx)?),
             _ => None,
         };
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let cores = match self.cores.as_slice() {
-            [] if cores > 3 => vec![0, 1],
-            [] => vec![0],
-            given => given.to_vec(),
-        };
         Ok(SessionPlan {
             sender,
             receiver,
             responds: self.respond || self.protocol == Protocol::Tcp,
-            cores,
+            cores: cores::choose(&self.cores, &cores::usable()?)?,
             waiting: self.poll,
             xdp: self.xdp,
         })
@@ -210,10 +204,14 @@ impl TrafficArgs {
         if let Some(new_flows) = self.new_flows
             && new_flows.pps() * segments > slowest
         {
-            return Err(usage(
-                "--new-flows",
-                format!("{new_flows} take more than all packets: {segments} each"),
-            ));
+            let each =
+                if segments > 1.0 { format!(" ({segments} each with TCP)") } else { String::new() };
+            let message = format!(
+                "{} new flows a second need at least as many packets a second{each}: raise the rate \
+                 or lower this",
+                short(&new_flows.pps())
+            );
+            return Err(usage("--new-flows", message));
         }
         let open_rate =
             self.open_rate.unwrap_or(Rate::new(OPEN_RATE_PPS.min(slowest.max(1_000.0))));

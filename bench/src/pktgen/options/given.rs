@@ -130,7 +130,7 @@ pub(crate) struct TrafficArgs {
     pub(super) seed: u64,
     /// Cores of the generator: one for both interfaces, or one each [default: the first, on
     /// machines with more than three the first two].
-    #[arg(long, value_name = "N,N", value_delimiter = ',', num_args = 1..=2)]
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub(super) cores: Vec<usize>,
     /// How the generator waits for time and packets.
     #[arg(long, value_enum, default_value_t)]

@@ -1,6 +1,7 @@
-//! What people type (`given`), and whether that can be (`checked`).
+//! What people type (`given`), and whether that can be (`checked`, `cores`).
 
 mod checked;
+mod cores;
 mod given;
 
 pub(crate) use checked::TrafficInfo;
