@@ -8,8 +8,8 @@ use thiserror::Error;
 /// Why something could not be measured.
 #[derive(Debug, Error)]
 pub(crate) enum BenchError {
-    /// Namespaces, packet sockets and BPF need it.
-    #[error("a lab needs root; run this with sudo")]
+    /// The kernel grants it to nobody else.
+    #[error("this needs root (namespaces, packet sockets, BPF): run it with sudo")]
     NeedsRoot,
     /// An option's value will not do.
     #[error("{option}: {message}")]

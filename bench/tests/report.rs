@@ -106,7 +106,10 @@ fn what_is_not_ours_is_refused_in_one_line() {
     fs::write(&file, "{\"name\": \"left-pad\"}").expect("written");
     refused(path, "/other.json: this is no result of maglane-bench");
     fs::write(&file, "{\"benchmark\": \"maglev\", \"format\": 99}").expect("written");
-    refused(path, "/other.json: it has format 99; this maglane-bench reads 3");
+    refused(
+        path,
+        "/other.json: it has format 99, and this maglane-bench reads 3; measure it again, or move the file away",
+    );
     fs::write(&file, "{\"benchmark\": \"maglev\", \"format\": 3}").expect("written");
     refused(path, "/other.json: it is damaged: missing field `tables`");
     fs::write(&file, "ns,packets\n1,2\n").expect("written");

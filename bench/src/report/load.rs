@@ -107,7 +107,10 @@ fn read(text: &str) -> std::result::Result<Option<Saved>, String> {
     match head.get("format").and_then(Value::as_u64) {
         Some(format) if format == u64::from(FORMAT) => {}
         Some(format) => {
-            return Err(format!("it has format {format}; this maglane-bench reads {FORMAT}"));
+            return Err(format!(
+                "it has format {format}, and this maglane-bench reads {FORMAT}; measure it again, \
+                 or move the file away"
+            ));
         }
         None if OFF_THE_PAGE.contains(&benchmark.as_str()) => return Ok(None),
         None => return Err(not_ours()),
