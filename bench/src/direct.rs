@@ -13,7 +13,8 @@ use crate::error::{BenchError, Result};
 use crate::figures::{Figure, ratio};
 use crate::interrupt::Interrupt;
 use crate::output::{self, Format, progress, table};
-use crate::rig::{Lab, LabOptions, Machine, Placed, Pod, Poll, Programs, inside};
+use crate::result::Origin;
+use crate::rig::{Lab, LabOptions, Placed, Pod, Poll, Programs, inside};
 
 /// TCP finds its pace meanwhile.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -57,8 +58,9 @@ struct Round {
 /// What is printed.
 #[derive(Clone, Debug, Serialize)]
 struct Report {
-    benchmark: &'static str,
-    machine: Machine,
+    /// Where it comes from.
+    #[serde(flatten)]
+    origin: Origin,
     workers: u32,
     poll: Poll,
     seconds: u64,
@@ -75,13 +77,12 @@ struct Report {
 /// # Errors
 /// What stopped it.
 pub(crate) fn run(args: &DirectArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let machine = Machine::now();
-    progress(&format!("on {}", machine.show()));
+    let origin = Origin::now("direct");
+    progress(&format!("on {}", origin.machine.show()));
     let rounds = measure(args, interrupt)?;
     let figure = |side: fn(&Round) -> f64| Figure::of(rounds.iter().map(side));
     let report = Report {
-        benchmark: "direct",
-        machine,
+        origin,
         workers: args.workers,
         poll: args.poll,
         seconds: args.seconds,
@@ -243,7 +244,7 @@ fn text(report: &Report) -> String {
          Median (least–greatest) of {} rounds of {} s, in turn.\n\n{}",
         report.workers,
         report.poll.as_str(),
-        report.machine.show(),
+        report.origin.machine.show(),
         report.rounds.len(),
         report.seconds,
         rows.trim_fmt(),

@@ -43,6 +43,14 @@ fn bench(arguments: &str) -> Command {
     command
 }
 
+/// What every result says of itself.
+fn check_origin(result: &Value, line: &str) {
+    assert_eq!(result["benchmark"].as_str(), line.split(' ').next());
+    assert_eq!(result["command"], format!("maglane-bench {line}"));
+    assert_eq!(result["format"], 3);
+    assert!(result["began"].is_string() && result["version"].is_string(), "{result}");
+}
+
 #[test]
 fn the_agent_and_a_bare_forwarder_take_turns() {
     with_a_lab(|| {
@@ -51,6 +59,7 @@ fn the_agent_and_a_bare_forwarder_take_turns() {
         let steps = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{steps}");
         let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        check_origin(&result, line);
         let rounds = result["configurations"][0]["rounds"].as_array().expect("rounds");
         assert_eq!(rounds.len(), 2, "{steps}");
         for round in rounds {
@@ -69,14 +78,15 @@ fn the_agent_and_a_bare_forwarder_take_turns() {
 #[test]
 fn a_signal_puts_the_lab_away() {
     with_a_lab(|| {
-        let mut command = bench("direct --rounds 100 --seconds 1 -o json");
+        let line = "direct --rounds 100 --seconds 1 -o json";
+        let mut command = bench(line);
         let command = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("maglane-bench");
         let mut steps = BufReader::new(child.stderr.take().expect("standard error"));
-        let mut line = String::new();
-        while !line.starts_with("round 1 of 100") {
-            line.clear();
-            assert_ne!(steps.read_line(&mut line).expect("a line"), 0, "no round");
+        let mut step = String::new();
+        while !step.starts_with("round 1 of 100") {
+            step.clear();
+            assert_ne!(steps.read_line(&mut step).expect("a line"), 0, "no round");
         }
         killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("a signal");
         let mut more = String::new();
@@ -85,6 +95,7 @@ fn a_signal_puts_the_lab_away() {
         assert!(output.status.success(), "{more}");
         let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(result["interrupted"], true);
+        check_origin(&result, line);
         assert!(result["ratio"]["median"].as_f64().is_some_and(|ratio| ratio > 0.0), "{result}");
     });
 }

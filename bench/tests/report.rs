@@ -37,8 +37,13 @@ fn a_page_has_all_results_and_needs_nothing_else() {
     let path = directory.path();
     save(path, "small.json", "engine -o json --flows 1,512 --services 3,30 --rounds 3");
     save(path, "tables.json", "maglev -o json --backends 3,30,60 --size 16381 --rounds 3");
+    let node = path.join("node.json");
+    fs::write(&node, "{\"benchmark\": \"host-port\", \"format\": 3}").expect("written");
     let output = report(path);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let left_out = format!("{}: has no place on the page, left out", node.display());
+    assert!(errors.contains(&left_out), "{errors}");
     let page = fs::read_to_string(path.join("report.html")).expect("a page");
     for expected in [
         "Over flows",

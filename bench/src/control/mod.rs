@@ -27,7 +27,8 @@ use rand::Rng;
 
 use crate::interrupt::Interrupt;
 use crate::output::{self, Format, progress};
-use crate::rig::{Machine, Programs};
+use crate::result::Origin;
+use crate::rig::Programs;
 use agent::{Agent, Memory};
 use ask::Ask;
 use cluster::Cluster;
@@ -74,8 +75,8 @@ pub(crate) struct ControlArgs {
 /// What stopped it.
 pub(crate) fn run(args: &ControlArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
     anyhow::ensure!(nix::unistd::geteuid().is_root(), crate::error::BenchError::NeedsRoot);
-    let machine = Machine::now();
-    progress(&format!("on {}", machine.show()));
+    let origin = Origin::now("control");
+    progress(&format!("on {}", origin.machine.show()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // What an agent takes that has nothing to serve: workers, rings, flow tables, the program.
     let empty = runtime.block_on(measure(args, 0, interrupt)).context("without Services")?;
@@ -90,7 +91,7 @@ pub(crate) fn run(args: &ControlArgs, interrupt: &Interrupt) -> anyhow::Result<(
     }
     let interrupted = interrupt.check().is_err();
     let agent = (args.endpoints, args.workers);
-    let report = Report::new(machine, agent, empty.memory, sizes, interrupted);
+    let report = Report::new(origin, agent, empty.memory, sizes, interrupted);
     output::print(args.output, &report, Report::text)
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use super::agent::Memory;
 use crate::figures::ratio;
 use crate::output::table;
-use crate::rig::Machine;
+use crate::result::Origin;
 
 const MIB: f64 = (1u64 << 20) as f64;
 const MS: f64 = 1e6;
@@ -53,8 +53,9 @@ pub(super) struct Size {
 /// What is printed.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Report {
-    benchmark: &'static str,
-    machine: Machine,
+    /// Where it comes from.
+    #[serde(flatten)]
+    origin: Origin,
     endpoints_per_service: u32,
     workers: u32,
     /// Of an agent without Services: program, workers, rings, flow tables.
@@ -66,14 +67,13 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(
-        machine: Machine,
+        origin: Origin,
         (endpoints_per_service, workers): (u32, u32),
         empty: Memory,
         sizes: Vec<Size>,
         interrupted: bool,
     ) -> Self {
-        let benchmark = "control";
-        Self { benchmark, machine, endpoints_per_service, workers, empty, sizes, interrupted }
+        Self { origin, endpoints_per_service, workers, empty, sizes, interrupted }
     }
 
     /// The control plane's share, in bytes: all that is neither the dataplane's tables nor there

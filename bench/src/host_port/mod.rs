@@ -14,8 +14,9 @@ use crate::error::{BenchError, Result};
 use crate::figures::ratio;
 use crate::interrupt::Interrupt;
 use crate::output::{self, Format, progress};
+use crate::result::Origin;
 use crate::rig::{
-    BareForwarder, CpuClocks, CpuCost, Lab, LabOptions, Machine, Poll, Programs, SERVICE_PORT,
+    BareForwarder, CpuClocks, CpuCost, Lab, LabOptions, Poll, Programs, SERVICE_PORT,
 };
 use flood::{BATCH_FRAMES, Flood};
 use frames::{Frame, MAX_FLOWS, Traffic};
@@ -70,8 +71,8 @@ pub(crate) struct HostPortArgs {
 /// What stopped it.
 pub(crate) fn run(args: &HostPortArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
     args.bare.path()?;
-    let machine = Machine::now();
-    progress(&format!("on {}", machine.show()));
+    let origin = Origin::now("host-port");
+    progress(&format!("on {}", origin.machine.show()));
     let mut configurations = Vec::new();
     for poll in &args.poll {
         for workers in &args.workers {
@@ -84,7 +85,7 @@ pub(crate) fn run(args: &HostPortArgs, interrupt: &Interrupt) -> anyhow::Result<
         }
     }
     let interrupted = interrupt.check().is_err();
-    let report = Report::new(machine, args, configurations, interrupted);
+    let report = Report::new(origin, args, configurations, interrupted);
     output::print(args.output, &report, Report::text)
 }
 

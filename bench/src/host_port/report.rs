@@ -4,7 +4,8 @@ use super::HostPortArgs;
 use super::frames::FRAME_BYTES;
 use crate::figures::Figure;
 use crate::output::table;
-use crate::rig::{BareCounters, CpuCost, Machine, Poll};
+use crate::result::Origin;
+use crate::rig::{BareCounters, CpuCost, Poll};
 
 const MPPS: f64 = 1e6;
 const PERCENT: f64 = 0.01;
@@ -151,8 +152,9 @@ impl Configuration {
 /// What is printed.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Report {
-    benchmark: &'static str,
-    machine: Machine,
+    /// Where it comes from.
+    #[serde(flatten)]
+    origin: Origin,
     frame_bytes: usize,
     flows: u32,
     backends: u32,
@@ -166,14 +168,13 @@ pub(super) struct Report {
 impl Report {
     /// Of a whole run.
     pub(super) fn new(
-        machine: Machine,
+        origin: Origin,
         args: &HostPortArgs,
         configurations: Vec<Configuration>,
         interrupted: bool,
     ) -> Self {
         Self {
-            benchmark: "host-port",
-            machine,
+            origin,
             frame_bytes: FRAME_BYTES,
             flows: args.flows,
             backends: args.backends,
@@ -195,7 +196,7 @@ impl Report {
             self.frame_bytes,
             self.flows,
             self.backends,
-            self.machine.show(),
+            self.origin.machine.show(),
             self.seconds,
             tables.join("\n\n"),
         )

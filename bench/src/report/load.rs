@@ -15,9 +15,6 @@ use crate::pktgen::PktgenResult;
 use crate::result::{FORMAT, Origin};
 use crate::search::SearchResult;
 
-/// Benchmarks that are looked at on their own.
-const OFF_THE_PAGE: [&str; 3] = ["control", "direct", "host-port"];
-
 /// One file's.
 #[derive(Clone, Debug)]
 pub(super) enum Saved {
@@ -112,7 +109,6 @@ fn read(text: &str) -> std::result::Result<Option<Saved>, String> {
                  or move the file away"
             ));
         }
-        None if OFF_THE_PAGE.contains(&benchmark.as_str()) => return Ok(None),
         None => return Err(not_ours()),
     }
     let saved = match benchmark.as_str() {
@@ -121,6 +117,8 @@ fn read(text: &str) -> std::result::Result<Option<Saved>, String> {
         "engine" => typed(value).map(Saved::Engine),
         "maglev" => typed(value).map(|result| Saved::Maglev(Box::new(result))),
         "lab" => typed(value).map(|result| Saved::Lab(Box::new(result))),
+        // They are looked at on their own.
+        "control" | "direct" | "host-port" => return Ok(None),
         other => Err(format!("nobody knows the benchmark {other}")),
     };
     saved.map(Some)
