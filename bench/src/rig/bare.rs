@@ -8,7 +8,7 @@ use std::process::Command;
 use clap::Args;
 use serde::Serialize;
 
-use super::forwarder::Forwarder;
+use super::forwarder_process::Forwarder;
 use super::host_port::HostPort;
 use super::lab::{require, sibling};
 use super::{Lab, Poll};

@@ -10,22 +10,22 @@
 mod agent;
 mod bare;
 mod command;
-mod cpu;
-mod forwarder;
+mod forwarder_process;
 pub(crate) mod host_port;
 mod lab;
 mod machine;
-mod place;
+mod pod_thread;
+mod process_time;
 mod program;
 
 pub(crate) use bare::{BareCounters, BareForwarder, BareProgram};
 pub(crate) use command::{ip, run, run_until, typed};
-pub(crate) use cpu::{CpuClocks, CpuCost, process_cpu_ns, thread_cpu_ns};
-pub(crate) use forwarder::Forwarder;
+pub(crate) use forwarder_process::Forwarder;
 pub(crate) use host_port::HostPort;
 pub(crate) use lab::{Lab, LabOptions, Pod, Programs, SERVICE_PORT};
 pub(crate) use machine::Machine;
-pub(crate) use place::{Placed, inside, pin};
+pub(crate) use pod_thread::{Placed, inside, pin};
+pub(crate) use process_time::{CpuClocks, CpuCost, process_cpu_ns, thread_cpu_ns};
 pub(crate) use program::{Program, end, spawn};
 
 use clap::ValueEnum;
