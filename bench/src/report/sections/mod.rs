@@ -3,10 +3,12 @@
 mod beside;
 mod engine;
 mod lab;
+mod maglev;
 mod traffic;
 
-pub(super) use engine::{engine, maglev};
+pub(super) use engine::engine;
 pub(super) use lab::{lab, lab_bars};
+pub(super) use maglev::maglev;
 pub(super) use traffic::{pktgen, searches};
 
 use super::chart::Line;
