@@ -4,14 +4,39 @@
 //!   g0 ═══ d0 ── bridge ── d1 (token bucket) ═══ g1      in a network namespace of its own
 //! ```
 
-#[expect(dead_code, reason = "made for the generator's tests")]
 #[path = "pktgen/forwarder.rs"]
 mod forwarder;
 
 use std::process::Command;
 
-use forwarder::{ip, within_rig};
+use forwarder::{Deeds, Forwarder, ip, within_rig};
 use serde_json::Value;
+
+/// What `search` says on standard error, and its result.
+fn search(arguments: &str) -> (String, Value) {
+    let line = format!("search --tx g0 --rx g1 --poll adaptive --no-bias -o json {arguments}");
+    let output = Command::new(env!("CARGO_BIN_EXE_maglane-bench"))
+        .args(line.split_ascii_whitespace())
+        .output()
+        .expect("maglane-bench");
+    let steps = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{steps}");
+    (steps, serde_json::from_slice(&output.stdout).expect("JSON"))
+}
+
+#[test]
+fn loads_without_place_for_all_new_flows_are_tried_with_fewer() {
+    within_rig(|| {
+        let forwarder =
+            Forwarder::start("d0", "d1", Deeds { drop_every: Some(2), ..Deeds::default() });
+        let (steps, result) = search(
+            "--flows 16 --max-rate 1k --new-flows 500 --loss 0 --trial 0.1 --width 20 --latency 0.1",
+        );
+        forwarder.stop();
+        assert_eq!(result["goals"][0]["lower_pps"], Value::Null, "{steps}");
+        assert!(steps.contains("with fewer new flows"), "{steps}");
+    });
+}
 
 const FRAME_BYTES: u64 = 60;
 /// Of the kernel's token bucket: 4,000 packets a second.

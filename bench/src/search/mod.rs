@@ -9,8 +9,8 @@ use crate::error::{BenchError, Result};
 use crate::interrupt::Interrupt;
 use crate::output::{self, Format, progress};
 use crate::pktgen::{
-    Bias, Content, Load, NOT_SEEN, Pace, Rate, Session, SessionPlan, TrafficArgs, TrialResult,
-    bias, ns, seconds,
+    Bias, Content, Load, NOT_SEEN, Pace, Rate, Session, SessionPlan, TrafficArgs, TrafficInfo,
+    TrialResult, bias, ns, seconds,
 };
 use crate::result::Origin;
 pub(crate) use mlr::{Bounds, Goal, Next, Range, Trial};
@@ -80,6 +80,9 @@ pub(crate) fn run(args: &SearchArgs, interrupt: &Interrupt) -> anyhow::Result<()
 
 fn search(args: &SearchArgs, interrupt: &Interrupt) -> Result<SearchResult> {
     let origin = Origin::now("search");
+    if let Some(pps) = args.max_rate {
+        args.traffic.check_new_flows(Pace::Even { pps })?;
+    }
     let plan = args.traffic.session()?;
     let traffic = args.traffic.flows(&plan)?;
     let described = args.traffic.describe(&traffic);
@@ -87,12 +90,13 @@ fn search(args: &SearchArgs, interrupt: &Interrupt) -> Result<SearchResult> {
     let alone = Alone { plan: plan.clone(), content: content.clone(), interrupt };
     let mut bias = None;
     if !args.no_bias {
-        bias = Some(alone.measure(&args.traffic.load(Pace::Max, ns(args.trial), WARM_UP_NS)?)?);
+        bias = Some(alone.measure(&args.traffic.load(Pace::Max, ns(args.trial), WARM_UP_NS))?);
     }
     let session = Session::open(plan, content, interrupt)?;
     let path = session.path();
     let (trials, measured, interrupted) = (Vec::new(), 0, false);
-    let mut search = Search { args, alone, session, trials, measured, interrupted };
+    let traffic = described;
+    let mut search = Search { args, traffic, alone, session, trials, measured, interrupted };
     let goals = search.throughput()?;
     let mut latencies = Vec::new();
     if !args.no_latency && !search.interrupted {
@@ -104,7 +108,7 @@ fn search(args: &SearchArgs, interrupt: &Interrupt) -> Result<SearchResult> {
     Ok(SearchResult {
         origin,
         path,
-        traffic: described,
+        traffic: search.traffic,
         goals,
         latencies,
         trials: search.trials,
@@ -128,6 +132,7 @@ impl Alone<'_> {
 
 struct Search<'a> {
     args: &'a SearchArgs,
+    traffic: TrafficInfo,
     alone: Alone<'a>,
     session: Session,
     trials: Vec<Trial>,
@@ -195,11 +200,12 @@ impl Search<'_> {
         let loss_ratio = result.unserved_share();
         self.measured += 1;
         progress(&format!(
-            "trial {}: {:.4} Mpps for {seconds:.2} s: {:.4}% lost{}",
+            "trial {}: {:.4} Mpps for {seconds:.2} s: {:.4}% lost{}{}",
             self.measured,
             load_pps / 1e6,
             loss_ratio / PERCENT,
-            if result.missed > 0 { ", the generator was too slow" } else { "" }
+            if result.missed > 0 { ", the generator was too slow" } else { "" },
+            if load_pps < self.traffic.least_load_pps() { ", with fewer new flows" } else { "" }
         ));
         self.trials.push(Trial { load_pps, seconds, loss_ratio });
         Ok(())
@@ -236,7 +242,7 @@ impl Search<'_> {
         if self.args.no_bias {
             return Ok(None);
         }
-        let load = self.args.traffic.load(pace, ns(self.args.latency), WARM_UP_NS)?;
+        let load = self.args.traffic.load(pace, ns(self.args.latency), WARM_UP_NS);
         match self.alone.measure(&load) {
             // What was measured is kept.
             Err(BenchError::Interrupted) => {
@@ -248,7 +254,7 @@ impl Search<'_> {
     }
 
     fn trial(&mut self, pace: Pace, seconds: f64) -> Result<TrialResult> {
-        let load = self.args.traffic.load(pace, ns(seconds), WARM_UP_NS)?;
+        let load = self.args.traffic.load(pace, ns(seconds), WARM_UP_NS);
         let outcome = self.session.trial(load, |_| {})?;
         self.interrupted |= outcome.interrupted;
         let result = TrialResult::of(&outcome);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mlr::{Goal, Range, Trial};
 use crate::output::table;
-use crate::pktgen::{Bias, DirectionResult, Latency, TrafficInfo, TrialResult};
+use crate::pktgen::{Bias, DirectionResult, Latency, Rate, TrafficInfo, TrialResult};
 use crate::result::Origin;
 
 const MPPS: f64 = 1e6;
@@ -149,6 +149,17 @@ impl SearchResult {
         let _ = writeln!(text, "on {}\n", self.origin.machine.show());
         for goal in &self.goals {
             let _ = writeln!(text, "{}", goal.text());
+        }
+        let least_pps = self.traffic.least_load_pps();
+        let of_latencies = self.latencies.iter().map(|one| one.load_pps);
+        let mut loads = self.trials.iter().map(|trial| trial.load_pps).chain(of_latencies);
+        if loads.any(|load_pps| load_pps < least_pps) {
+            let least = Rate::new(least_pps);
+            let _ = writeln!(
+                text,
+                "Loads below {least} had fewer new flows than asked for: as many as they have place \
+                 for."
+            );
         }
         if !self.latencies.is_empty() {
             let _ = writeln!(text, "\n{}", self.latency_table());

@@ -190,33 +190,39 @@ impl TrafficArgs {
         Ok(sizes)
     }
 
-    /// A load of these flows.
-    ///
-    /// # Errors
-    /// [`BenchError::Usage`] when new flows leave no place for anything else.
-    pub(crate) fn load(&self, pace: Pace, duration_ns: u64, warm_up_ns: u64) -> Result<Load> {
-        let segments = if self.protocol == Protocol::Tcp { 4.0 } else { 1.0 };
-        let slowest = match pace {
-            Pace::Max => f64::INFINITY,
-            Pace::Even { pps } => pps.pps(),
-            Pace::Ramp { from_pps, to_pps, .. } => from_pps.pps().min(to_pps.pps()),
-        };
-        if let Some(new_flows) = self.new_flows
-            && new_flows.pps() * segments > slowest
-        {
-            let each =
-                if segments > 1.0 { format!(" ({segments} each with TCP)") } else { String::new() };
-            let message = format!(
-                "{} new flows a second need at least as many packets a second{each}: raise the rate \
-                 or lower this",
-                short(&new_flows.pps())
-            );
-            return Err(usage("--new-flows", message));
-        }
+    /// A load of these flows; with fewer new ones than were asked for where it has no place for
+    /// more.
+    pub(crate) fn load(&self, pace: Pace, duration_ns: u64, warm_up_ns: u64) -> Load {
+        let slowest = slowest_pps(pace);
         let open_rate =
             self.open_rate.unwrap_or(Rate::new(OPEN_RATE_PPS.min(slowest.max(1_000.0))));
-        let new_flows = self.new_flows;
-        Ok(Load { pace, duration_ns, count: None, warm_up_ns, open_rate, new_flows })
+        let most = slowest / self.protocol.packets_of_new_flow();
+        let new_flows = self.new_flows.map(|asked| Rate::new(asked.pps().min(most)));
+        Load { pace, duration_ns, count: None, warm_up_ns, open_rate, new_flows }
+    }
+
+    /// Refuses new flows that leave no place for anything else at this pace.
+    ///
+    /// # Errors
+    /// [`BenchError::Usage`].
+    pub(crate) fn check_new_flows(&self, pace: Pace) -> Result<()> {
+        let segments = self.protocol.packets_of_new_flow();
+        match self.new_flows {
+            Some(asked) if asked.pps() * segments > slowest_pps(pace) => {
+                let each = if segments > 1.0 {
+                    format!(" ({segments} each with TCP)")
+                } else {
+                    String::new()
+                };
+                let message = format!(
+                    "{} new flows a second need at least as many packets a second{each}: raise the \
+                     rate or lower this",
+                    short(&asked.pps())
+                );
+                Err(usage("--new-flows", message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a reader of the result is told.
@@ -231,6 +237,15 @@ impl TrafficArgs {
             responds: self.respond || self.protocol == Protocol::Tcp,
             new_flows_per_s: self.new_flows.map(Rate::pps),
         }
+    }
+}
+
+/// Of a pace's slowest moment.
+fn slowest_pps(pace: Pace) -> f64 {
+    match pace {
+        Pace::Max => f64::INFINITY,
+        Pace::Even { pps } => pps.pps(),
+        Pace::Ramp { from_pps, to_pps, .. } => from_pps.pps().min(to_pps.pps()),
     }
 }
 
@@ -251,6 +266,13 @@ pub(crate) struct TrafficInfo {
     pub(crate) responds: bool,
     /// Flows that were replaced.
     pub(crate) new_flows_per_s: Option<f64>,
+}
+
+impl TrafficInfo {
+    /// The least load that has place for all new flows: below it there are fewer.
+    pub(crate) fn least_load_pps(&self) -> f64 {
+        self.new_flows_per_s.unwrap_or(0.0) * self.protocol.packets_of_new_flow()
+    }
 }
 
 impl PktgenArgs {
@@ -285,7 +307,8 @@ impl PktgenArgs {
             (Some(RateOrMax::Rate(pps)), None) => Pace::Even { pps },
             (Some(RateOrMax::Max) | None, None) => Pace::Max,
         };
-        let mut load = self.traffic.load(pace, ns(seconds), ns(self.warm_up))?;
+        self.traffic.check_new_flows(pace)?;
+        let mut load = self.traffic.load(pace, ns(seconds), ns(self.warm_up));
         load.count = self.count;
         if let Content::Replay { capture, .. } = content
             && self.duration.is_none()

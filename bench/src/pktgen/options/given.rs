@@ -30,6 +30,16 @@ pub(crate) enum Protocol {
     Tcp,
 }
 
+impl Protocol {
+    /// Packets that one flow in another's place takes at least.
+    pub(super) fn packets_of_new_flow(self) -> f64 {
+        match self {
+            Self::Udp => 1.0,
+            Self::Tcp => 4.0,
+        }
+    }
+}
+
 /// Bytes of frames, in turn, as many of each as its share.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Sizes {
