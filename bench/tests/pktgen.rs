@@ -180,6 +180,18 @@ fn bad_input_gets_one_clear_line() {
              each with TCP): raise the rate or lower this",
         );
         refused(
+            "pktgen --tx g0 --rx g1 --rate 50k --new-flows 10k --duration 8",
+            "--new-flows: with 10,000 new flows a second for 8.00 s, 1,024 flows become 81,024, more \
+             than the 64,512 that source ports (1,024 to 65,535) and addresses allow: lower this, \
+             or give more with --src or --dst",
+        );
+        refused(
+            "search --tx g0 --rx g1 --new-flows 40k",
+            "--new-flows: with 40,000 new flows a second for 2.00 s, 1,024 flows become 81,024, more \
+             than the 64,512 that source ports (1,024 to 65,535) and addresses allow: lower this, \
+             or give more with --src or --dst",
+        );
+        refused(
             "pktgen --tx g0 --rx g1 --cores 0,1,2",
             "--cores: 3 are too many; give one, or one for each interface",
         );

@@ -186,8 +186,10 @@ impl Session {
         match &self.content {
             Content::Flows(traffic) => {
                 let run = Run::new(traffic.seed.wrapping_mul(31).wrapping_add(self.trials));
-                // Flows of TCP end with a trial; those of UDP are known in the next.
-                let made = if traffic.shape.tcp { self.made } else { 0 };
+                // Flows of TCP end with a trial; those of UDP are known in the next, but new ones
+                // are to be new.
+                let goes_on = traffic.shape.tcp || load.new_flows.is_some();
+                let made = if goes_on { self.made } else { 0 };
                 let source = Source::Flows(Sender::new(traffic.clone(), load, run, made, 0));
                 let forward = Some(Meter::new(traffic.flows));
                 let reply = self.plan.responds.then(|| Meter::new(traffic.flows));
@@ -222,7 +224,7 @@ impl Session {
             reply = reply.or(part.reply);
             unstamped += part.unstamped;
             if let Some(source) = part.source {
-                self.made = source.made();
+                self.made = self.made.max(source.made());
                 sender = Some(source.finish());
             }
         }

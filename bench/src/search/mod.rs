@@ -85,6 +85,8 @@ fn search(args: &SearchArgs, interrupt: &Interrupt) -> Result<SearchResult> {
     }
     let plan = args.traffic.session()?;
     let traffic = args.traffic.flows(&plan)?;
+    let longest = if args.no_latency { args.trial } else { args.trial.max(args.latency) };
+    args.traffic.check_tuples(&traffic, longest)?;
     let described = args.traffic.describe(&traffic);
     let content = Content::Flows(traffic);
     let alone = Alone { plan: plan.clone(), content: content.clone(), interrupt };

@@ -201,6 +201,29 @@ impl TrafficArgs {
         Load { pace, duration_ns, count: None, warm_up_ns, open_rate, new_flows }
     }
 
+    /// Refuses new flows in a trial of so many seconds when there are not as many different ones.
+    ///
+    /// # Errors
+    /// [`BenchError::Usage`].
+    pub(crate) fn check_tuples(&self, traffic: &Traffic, seconds: f64) -> Result<()> {
+        let Some(new_flows) = self.new_flows else { return Ok(()) };
+        let needed = f64::from(self.flows) + new_flows.pps() * seconds;
+        if needed <= traffic.tuples.count() as f64 {
+            return Ok(());
+        }
+        let message = format!(
+            "with {} new flows a second for {} s, {} flows become {}, more than the {} that source \
+             ports (1,024 to 65,535) and addresses allow: lower this, or give more with --src or \
+             --dst",
+            short(&new_flows.pps()),
+            short(&seconds),
+            grouped(self.flows.into()),
+            grouped(needed.ceil() as u64),
+            grouped(traffic.tuples.count())
+        );
+        Err(usage("--new-flows", message))
+    }
+
     /// Refuses new flows that leave no place for anything else at this pace.
     ///
     /// # Errors
@@ -310,6 +333,15 @@ impl PktgenArgs {
         self.traffic.check_new_flows(pace)?;
         let mut load = self.traffic.load(pace, ns(seconds), ns(self.warm_up));
         load.count = self.count;
+        if let Content::Flows(traffic) = content {
+            let seconds = match (self.count, pace) {
+                (None, _) => seconds,
+                (Some(count), Pace::Even { pps }) => count as f64 / pps.pps(),
+                // How long that takes nobody knows before.
+                (Some(_), _) => 0.0,
+            };
+            self.traffic.check_tuples(traffic, seconds)?;
+        }
         if let Content::Replay { capture, .. } = content
             && self.duration.is_none()
         {
