@@ -150,7 +150,7 @@ fn bad_input_gets_one_clear_line() {
     within_rig(|| {
         let rate = "invalid value '0' for '--rate <RATE>': must be more than 0 packets a second";
         refused("pktgen --tx g0 --rate 0", rate);
-        let size = "invalid value '59' for '--size <BYTES>': a frame has at least 60 bytes";
+        let size = "invalid value '59' for '--size <N,N>': a frame has at least 60 bytes";
         refused("pktgen --tx g0 --size 59", size);
         refused(
             "pktgen --tx g7 --rx g1",

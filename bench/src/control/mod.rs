@@ -49,7 +49,7 @@ pub(crate) struct ControlArgs {
     #[command(flatten)]
     programs: Programs,
     /// Sizes of cluster, one after another.
-    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [100, 1_000, 10_000],
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "100,1000,10000",
           value_parser = clap::value_parser!(u32).range(1..=50_000))]
     services: Vec<u32>,
     /// Endpoints of each Service.

@@ -10,6 +10,7 @@ mod stages;
 mod world;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::error::{BenchError, Result};
 use crate::interrupt::Interrupt;
@@ -32,25 +33,25 @@ const SMALLEST_IPV6: usize = 74;
 /// Options of `engine`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct EngineArgs {
-    /// Established flows. With any of these lists, all of their combinations are measured; without
-    /// one, each axis by itself.
-    #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=16_000_000))]
+    #[arg(help = axis("Established flows. With any of these lists, all of their combinations are \
+                       measured; without one, each axis by itself", &FLOWS, COMMON.flows),
+          long, value_name = "N,N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=16_000_000))]
     flows: Vec<u32>,
-    /// Services.
-    #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(help = axis("Services", &SERVICES, COMMON.services),
+          long, value_name = "N,N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     services: Vec<u32>,
-    /// Backends of each Service.
-    #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(help = axis("Backends of each Service", &BACKENDS, COMMON.backends),
+          long, value_name = "N,N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=10_000))]
     backends: Vec<u32>,
-    /// Bytes of a frame without its check sequence, 74 or more with IPv6 [default: 60, with IPv6
-    /// 74].
-    #[arg(long, value_name = "BYTES,BYTES", value_delimiter = ',', value_parser = frame_bytes)]
+    #[arg(help = axis("Bytes of a frame without its check sequence, with IPv6 74 at least", &SIZES,
+                      COMMON.packet_bytes),
+          long, value_name = "N,N", value_delimiter = ',', value_parser = frame_bytes)]
     size: Vec<usize>,
-    /// 4 or 6, or both.
-    #[arg(long, value_name = "4|6", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(4..=6))]
+    /// 4 or 6, or both [default: 4; without any of the lists above also the flows of 6].
+    #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(4..=6))]
     family: Vec<u8>,
     /// Cases [default: all].
-    #[arg(long, value_name = "CASE", value_delimiter = ',', value_parser = case)]
+    #[arg(long, value_name = "CASE,CASE", value_delimiter = ',', value_parser = case())]
     case: Vec<Case>,
     /// Rounds of 512 packets each; the figure is their median.
     #[arg(long, value_name = "N", default_value_t = 101, value_parser = clap::value_parser!(u32).range(3..=100_000))]
@@ -67,10 +68,18 @@ fn frame_bytes(text: &str) -> std::result::Result<usize, String> {
     }
 }
 
-fn case(text: &str) -> std::result::Result<Case, String> {
-    let named = Case::ALL.into_iter().find(|(_, name)| *name == text);
-    let names = Case::ALL.map(|(_, name)| name).join(", ");
-    named.map(|(case, _)| case).ok_or(format!("expected one of {names}"))
+fn case() -> impl TypedValueParser<Value = Case> {
+    PossibleValuesParser::new(Case::ALL.map(|(_, name)| name)).try_map(|text| {
+        let named = Case::ALL.into_iter().find(|(_, name)| *name == text);
+        named.map(|(case, _)| case).ok_or("there is no such case")
+    })
+}
+
+/// What a list is of, and what is measured without it.
+fn axis<T: ToString>(what: &str, values: &[T], common: T) -> String {
+    let values = values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let common = common.to_string();
+    format!("{what} [default: {values}; {common} where another list is given]")
 }
 
 impl EngineArgs {

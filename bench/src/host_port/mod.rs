@@ -49,10 +49,16 @@ pub(crate) struct HostPortArgs {
     #[arg(long, value_name = "N", default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_FLOWS)))]
     flows: u32,
     /// Workers, one measurement for each number.
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1, 2], value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,2", value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: Vec<u32>,
     /// How workers wait, one measurement for each.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Poll::Adaptive])]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "POLL,POLL",
+        value_delimiter = ',',
+        default_value = "adaptive"
+    )]
     poll: Vec<Poll>,
     /// Pods behind the Service; the bare forwarder sends to the first.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]

@@ -17,18 +17,18 @@ pub(crate) use published::Published;
 use published::published;
 pub(crate) use report::MaglevResult;
 
-const BACKENDS: [usize; 9] = [1, 3, 10, 40, 100, 160, 250, 655, 1_000];
+const BACKENDS: &str = "1,3,10,40,100,160,250,655,1000";
 /// The paper's two, and Cilium's.
-const SIZES: [usize; 3] = [16_381, 65_537, 655_373];
+const SIZES: &str = "16381,65537,655373";
 
 /// Options of `maglev`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct MaglevArgs {
     /// Backends of a table.
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = BACKENDS, value_parser = backends)]
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = BACKENDS, value_parser = backends)]
     backends: Vec<usize>,
     /// Slots of a table, primes, beside the size that the dataplane chooses for so many backends.
-    #[arg(long, value_name = "M,M", value_delimiter = ',', default_values_t = SIZES, value_parser = prime)]
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = SIZES, value_parser = prime)]
     size: Vec<usize>,
     /// How often each table is built; the figure is the median.
     #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=10_000))]

@@ -107,10 +107,10 @@ pub(crate) struct TrafficArgs {
     pub(super) rx: Option<InterfaceName>,
     /// Destinations: addresses or ranges (A-B, A/LENGTH) with a port [default: the receiving
     /// interface's address, port 9].
-    #[arg(long, value_name = "ADDRESS:PORT", value_delimiter = ',')]
+    #[arg(long, value_name = "IP:PORT,IP:PORT", value_delimiter = ',')]
     pub(super) dst: Vec<Destination>,
     /// Source addresses or ranges [default: the sending interface's address].
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    #[arg(long, value_name = "IP,IP", value_delimiter = ',')]
     pub(super) src: Vec<AddressRange>,
     /// Ethernet address of the next hop [default: the kernel is asked].
     #[arg(long, value_name = "MAC", value_parser = mac)]
@@ -120,7 +120,7 @@ pub(crate) struct TrafficArgs {
     pub(super) protocol: Protocol,
     /// Bytes of a frame without its check sequence, several in turn, or `imix` [default: the
     /// smallest, 60 with UDP over IPv4].
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "N,N")]
     pub(super) size: Option<Sizes>,
     /// Flows at a time, each of another combination of source address, random port (RFC 4814) and
     /// destination.
@@ -129,7 +129,8 @@ pub(crate) struct TrafficArgs {
     /// Flows that end, and others that begin in their place, each second.
     #[arg(long, value_name = "RATE")]
     pub(super) new_flows: Option<Rate>,
-    /// How fast flows are opened before packets count.
+    /// How fast flows are opened before packets count [default: 100k, or as packets are sent where
+    /// that is slower, but at least 1k].
     #[arg(long, value_name = "RATE")]
     pub(super) open_rate: Option<Rate>,
     /// Answer every packet where it arrives, so that the way back is loaded, too.
