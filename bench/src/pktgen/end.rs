@@ -148,7 +148,12 @@ impl End {
             queue.reclaim(&mut self.pool);
         }
         let sent = match &mut part.source {
-            Some(source) => self.send(source, now_ns, shared),
+            Some(source) => {
+                if shared.is_stopped() {
+                    source.stop(now_ns);
+                }
+                self.send(source, now_ns, shared)
+            }
             None => false,
         };
         let mut received = false;

@@ -143,6 +143,14 @@ impl Replay {
         self.over
     }
 
+    /// Ends it before its time.
+    pub(crate) fn stop(&mut self, now_ns: u64) {
+        if !self.over {
+            self.over = true;
+            self.report.elapsed_ns = now_ns.saturating_sub(self.start_ns).max(1);
+        }
+    }
+
     /// When the next packet is due.
     pub(crate) fn next_due_ns(&self) -> u64 {
         self.start_ns + self.due_ns().unwrap_or(0)

@@ -162,7 +162,7 @@ impl Session {
             match result {
                 Ok(one) => done.push(one),
                 Err(error) => {
-                    shared.stop();
+                    shared.abandon();
                     failure = failure.or(Some(error));
                 }
             }

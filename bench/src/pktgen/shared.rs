@@ -23,7 +23,10 @@ pub(crate) struct Shared {
     last_arrival_ns: AtomicU64,
     /// When the last packet was sent.
     over_ns: AtomicU64,
+    /// The sender is to end before its time.
     stop: AtomicBool,
+    /// A station failed: the others have nothing to wait for.
+    abandoned: AtomicBool,
 }
 
 impl Shared {
@@ -38,6 +41,7 @@ impl Shared {
             last_arrival_ns: AtomicU64::new(0),
             over_ns: AtomicU64::new(UNKNOWN),
             stop: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
         }
     }
 
@@ -47,9 +51,20 @@ impl Shared {
         self.epoch.elapsed().as_nanos() as u64
     }
 
-    /// Ends it early.
+    /// Ends it early: nothing more is sent, and what is on its way may still come.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the sender is to send nothing more.
+    #[inline]
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Ends it at once: nothing will come of it.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
     }
 
     /// Packets sent and received so far that count.
@@ -106,8 +121,9 @@ impl Shared {
     }
 
     /// Whether all was sent, and has come or will not come any more.
+    #[inline]
     pub(crate) fn is_over(&self, now_ns: u64) -> bool {
-        if self.stop.load(Ordering::Relaxed) {
+        if self.abandoned.load(Ordering::Relaxed) {
             return true;
         }
         let over_ns = self.over_ns.load(Ordering::Acquire);

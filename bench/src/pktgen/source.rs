@@ -68,6 +68,14 @@ impl Source {
         }
     }
 
+    /// Ends it before its time: nothing more is sent.
+    pub(crate) fn stop(&mut self, now_ns: u64) {
+        match self {
+            Self::Flows(sender) => sender.stop(now_ns),
+            Self::Replay(replay) => replay.stop(now_ns),
+        }
+    }
+
     /// Whether all was sent.
     pub(crate) fn is_over(&self) -> bool {
         match self {

@@ -147,9 +147,7 @@ fn run(ends: &mut [End], trial: Trial, waiting: Wait) -> Result<StationDone> {
         if cpu_before.is_none() && shared.start_ns().is_some() {
             cpu_before = Some(thread_cpu_ns());
         }
-        if idle_rounds == 0 {
-            continue;
-        }
+        // In busy rounds, too: there need not be an idle one for as long as others send.
         if shared.is_over(now_ns) {
             break;
         }

@@ -170,12 +170,21 @@ impl Sender {
         self.made
     }
 
-    /// What came of it.
-    pub(crate) fn finish(mut self) -> SenderReport {
+    /// Ends it before its time: nothing more is sent, and no connection is closed.
+    pub(crate) fn stop(&mut self, now_ns: u64) {
         if self.phase == Phase::Measure {
-            // Somebody ended it before its time.
-            self.report.elapsed_ns = self.progress_ns.saturating_sub(self.phase_start_ns).max(1);
+            let since_ns = now_ns.saturating_sub(self.phase_start_ns);
+            let due = self.load.pace.due_before(since_ns.saturating_sub(self.grace_ns()));
+            let most = self.load.count.unwrap_or(u64::MAX);
+            self.end_measuring(due.map(|due| due.min(most)), now_ns);
         }
+        if self.phase != Phase::Over {
+            self.enter(Phase::Over, now_ns);
+        }
+    }
+
+    /// What came of it.
+    pub(crate) fn finish(self) -> SenderReport {
         self.report
     }
 
@@ -205,15 +214,11 @@ impl Sender {
         let load = self.load;
         let since_ns = now_ns.saturating_sub(self.phase_start_ns);
         let planned = load.count.or_else(|| load.pace.due_before(load.duration_ns));
-        let grace_ns = (load.duration_ns / GRACE_SHARE).clamp(GRACE_NS[0], GRACE_NS[1]);
-        let late = load.count.is_none() && since_ns >= load.duration_ns + grace_ns;
+        let late = load.count.is_none() && since_ns >= load.duration_ns + self.grace_ns();
         let is_over = planned.is_some_and(|planned| self.phase_count >= planned)
             || load.pace == Pace::Max && load.count.is_none() && since_ns >= load.duration_ns;
         if late || is_over {
-            self.report.missed = planned.unwrap_or(0).saturating_sub(self.phase_count);
-            // Who was late took longer than the schedule says.
-            self.report.elapsed_ns =
-                load.pace.due_ns(self.phase_count).unwrap_or(0).max(since_ns).max(1);
+            self.end_measuring(planned, now_ns);
             self.enter(Phase::Close, now_ns);
             return None;
         }
@@ -236,6 +241,20 @@ impl Sender {
         count_step(&mut self.report.steps, due_ns - self.phase_start_ns);
         self.report.sent += 1;
         Some(self.job(slot, role, due_ns))
+    }
+
+    /// How late a packet may be that is still sent.
+    fn grace_ns(&self) -> u64 {
+        (self.load.duration_ns / GRACE_SHARE).clamp(GRACE_NS[0], GRACE_NS[1])
+    }
+
+    /// No more packets count, of so many that were due.
+    fn end_measuring(&mut self, due: Option<u64>, now_ns: u64) {
+        let since_ns = now_ns.saturating_sub(self.phase_start_ns);
+        self.report.missed = due.unwrap_or(0).saturating_sub(self.phase_count);
+        // Who was late took longer than the schedule says.
+        self.report.elapsed_ns =
+            self.load.pace.due_ns(self.phase_count).unwrap_or(0).max(since_ns).max(1);
     }
 
     /// No flow can send: all wait for an answer.

@@ -181,6 +181,8 @@ fn one_that_is_ended_before_its_time_knows_how_long_it_sent() {
         }
         now_ns += STEP;
     }
+    sender.stop(now_ns);
+    assert!(sender.is_over() && sender.next(now_ns + 1).is_none());
     let report = sender.finish();
     assert_eq!((report.sent, report.missed), (1_000, 0));
     // 10,000 packets a second.
