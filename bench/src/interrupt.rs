@@ -30,6 +30,11 @@ impl Interrupt {
         if self.0.load(Ordering::Relaxed) { Err(BenchError::Interrupted) } else { Ok(()) }
     }
 
+    /// As a signal does.
+    pub(crate) fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     /// Sleeps, but not beyond a signal.
     pub(crate) fn sleep(&self, duration: Duration) -> Result<()> {
         let end = Instant::now() + duration;
@@ -75,7 +80,7 @@ impl Interrupt {
                     _ = terminate.recv() => {}
                     _ = hangup.recv() => {}
                 }
-                self.0.store(true, Ordering::Relaxed);
+                self.raise();
             }
         });
     }

@@ -150,5 +150,9 @@ fn nobody_is_said_to_be_nobody() {
     let output = lab(&["--subject", "katran"]);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(errors.trim(), "error: --subject: nobody has such a name");
+    assert!(errors.starts_with("error: --subject: nobody has such a name; there are "), "{errors}");
+    for subject in SUBJECTS {
+        assert!(errors.contains(subject), "{subject} is not in {errors}");
+    }
+    assert_eq!(errors.lines().count(), 1);
 }

@@ -50,7 +50,8 @@ pub(super) fn measure(
     let needed: &[&str] = if metric == Metric::Bulk { &["iperf3"] } else { &["nginx", "wrk"] };
     for program in needed {
         if !is_there(program) {
-            return Ok(Err(format!("{metric:?}: {program} is not installed")));
+            let why = "is not on the PATH; scripts/setup.sh --measuring installs it";
+            return Ok(Err(format!("{}: {program} {why}", metric.name())));
         }
     }
     // wrk and iperf3 count in whole seconds.
@@ -65,7 +66,7 @@ pub(super) fn measure(
     };
     match figure {
         Err(error @ BenchError::Faulty { .. }) => {
-            Ok(Err(format!("{metric:?} of {}: {error}", subject.with_services())))
+            Ok(Err(format!("{} of {}: {error}", metric.name(), subject.with_services())))
         }
         figure => figure.map(Ok),
     }
@@ -74,9 +75,7 @@ pub(super) fn measure(
 /// Whether a program is installed.
 pub(super) fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    places.push("/usr/sbin".into());
-    places.iter().any(|place| place.join(program).is_file())
+    std::env::split_paths(&path).any(|place| place.join(program).is_file())
 }
 
 fn bulk(place: &Place, address: Ipv4Addr, port: u16, seconds: &str) -> Result<f64> {

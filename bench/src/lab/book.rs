@@ -5,13 +5,13 @@ use std::fmt::Display;
 use hdrhistogram::Histogram;
 
 use super::LabArgs;
-use super::measure::{Quiet, WIDTH, least_cost_ns, trial_seconds};
+use super::measure::Quiet;
 use super::metric::Metric;
 use super::result::{LabFigure, LabLatency, LabResult};
-use super::subject::Subject;
+use super::subject::{Kind, Subject};
 use crate::error::{BenchError, Result};
 use crate::figures::Figure;
-use crate::output::grouped;
+use crate::output::short;
 use crate::pktgen::{Latency, Metered};
 use crate::result::Origin;
 
@@ -24,6 +24,15 @@ pub(super) struct Noted {
     pub(super) value: f64,
     /// Whether the generator can do no more: it is at least that.
     pub(super) is_limited: bool,
+    /// Changes of a backend meanwhile, where there were any.
+    pub(super) changes: Option<usize>,
+}
+
+impl Noted {
+    /// Of a round.
+    pub(super) fn new(round: u32, value: f64) -> Self {
+        Self { round, value, is_limited: false, changes: None }
+    }
 }
 
 /// All rounds of one figure.
@@ -31,8 +40,6 @@ pub(super) struct Entry {
     pub(super) subject: Subject,
     pub(super) metric: Metric,
     pub(super) rounds: Vec<Noted>,
-    /// Changes of a backend meanwhile, where there were any.
-    changes: Vec<f64>,
 }
 
 /// All rounds of one latency.
@@ -43,7 +50,7 @@ pub(super) struct Lateness {
     /// Of all rounds together.
     all: Histogram<u64>,
     /// The round's number, and its p50, p90, p99 and p99.9.
-    rounds: Vec<(u32, [f64; 4])>,
+    pub(super) rounds: Vec<(u32, [f64; 4])>,
 }
 
 impl Lateness {
@@ -54,12 +61,7 @@ impl Lateness {
 
     /// One percentile, by its place among them.
     pub(super) fn rounds_of(&self, at: usize) -> Vec<Noted> {
-        let noted = |(round, percentiles): &(u32, [f64; 4])| Noted {
-            round: *round,
-            value: percentiles[at],
-            is_limited: false,
-        };
-        self.rounds.iter().map(noted).collect()
+        self.rounds.iter().map(|(round, of_round)| Noted::new(*round, of_round[at])).collect()
     }
 }
 
@@ -70,7 +72,7 @@ pub(super) struct Book<'a> {
     pub(super) args: &'a LabArgs,
     pub(super) entries: Vec<Entry>,
     pub(super) latencies: Vec<Lateness>,
-    quiet: Vec<Quiet>,
+    pub(super) quiet: Vec<Quiet>,
     skipped: Vec<String>,
     pub(super) round: u32,
 }
@@ -95,30 +97,26 @@ impl<'a> Book<'a> {
 
     /// One round's figure.
     pub(super) fn note(&mut self, subject: &Subject, metric: Metric, value: f64) {
-        let noted = Noted { round: self.round, value, is_limited: false };
-        self.entry(subject, metric).rounds.push(noted);
+        self.enter(subject, metric, Noted::new(self.round, value));
     }
 
     /// One round's packets a second without loss, which the generator may have limited.
     pub(super) fn note_ndr(&mut self, subject: &Subject, value: f64, is_limited: bool) {
-        let noted = Noted { round: self.round, value, is_limited };
-        self.entry(subject, Metric::Ndr).rounds.push(noted);
+        self.enter(subject, Metric::Ndr, Noted { is_limited, ..Noted::new(self.round, value) });
     }
 
     /// One round's blocked time, and how many changes there were.
     pub(super) fn note_churn(&mut self, subject: &Subject, blocked_ms: f64, changes: usize) {
-        self.note(subject, Metric::Churn, blocked_ms);
-        self.entry(subject, Metric::Churn).changes.push(changes as f64);
+        let noted = Noted { changes: Some(changes), ..Noted::new(self.round, blocked_ms) };
+        self.enter(subject, Metric::Churn, noted);
     }
 
-    fn entry(&mut self, subject: &Subject, metric: Metric) -> &mut Entry {
-        let known = |entry: &Entry| entry.subject == *subject && entry.metric == metric;
-        let at = self.entries.iter().position(known).unwrap_or_else(|| {
-            let (rounds, changes) = (Vec::new(), Vec::new());
-            self.entries.push(Entry { subject: *subject, metric, rounds, changes });
-            self.entries.len() - 1
-        });
-        &mut self.entries[at]
+    fn enter(&mut self, subject: &Subject, metric: Metric, noted: Noted) {
+        let known = |entry: &&mut Entry| entry.subject == *subject && entry.metric == metric;
+        match self.entries.iter_mut().find(known) {
+            Some(entry) => entry.rounds.push(noted),
+            None => self.entries.push(Entry { subject: *subject, metric, rounds: vec![noted] }),
+        }
     }
 
     /// What is subtracted from everybody's processor time in this round.
@@ -169,6 +167,20 @@ impl<'a> Book<'a> {
         self.skip(&format!("{}: {error}", subject.with_services()));
     }
 
+    /// Nothing of this round is of somebody.
+    pub(super) fn forget(&mut self, subject: &Subject) {
+        let round = self.round;
+        for entry in self.entries.iter_mut().filter(|entry| entry.subject == *subject) {
+            entry.rounds.retain(|noted| noted.round != round);
+        }
+        self.entries.retain(|entry| !entry.rounds.is_empty());
+        // Their packets are among those of all rounds; their percentiles are not.
+        for one in self.latencies.iter_mut().filter(|one| one.subject == *subject) {
+            one.rounds.retain(|(number, _)| *number != round);
+        }
+        self.latencies.retain(|one| !one.rounds.is_empty());
+    }
+
     /// The newest figures of somebody, in short.
     pub(super) fn line(&self, subject: &Subject) -> String {
         let of = self.entries.iter().filter(|entry| entry.subject == *subject);
@@ -176,21 +188,37 @@ impl<'a> Book<'a> {
             let Noted { value, .. } = entry.rounds.last()?;
             let text = match entry.metric.describe(self.args).1 {
                 "pps" => format!("{:.3} Mpps", value / 1e6),
-                unit => format!("{value:.3} {unit}"),
+                unit => format!("{} {unit}", short(value)),
             };
             Some(format!("{} {text}", entry.metric.name()))
         });
-        newest.collect::<Vec<_>>().join(", ")
+        let late = self.latencies.iter().find(|one| one.subject == *subject && !one.first);
+        let late = late.and_then(|one| {
+            let [p50, _, p99, _] = one.rounds.last()?.1.map(|ns| short(&(ns / 1e3)));
+            Some(format!("latency p50 {p50} µs, p99 {p99} µs"))
+        });
+        newest.chain(late).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether nobody but the generator was measured.
+    pub(super) fn knows_the_generator_only(&self) -> bool {
+        let of_latencies = self.latencies.iter().map(|one| one.subject);
+        let mut of = self.entries.iter().map(|entry| entry.subject).chain(of_latencies);
+        of.all(|subject| subject.kind == Kind::Generator)
+    }
+
+    /// Why there is no result.
+    pub(super) fn nothing(&self, interrupted: bool) -> BenchError {
+        match interrupted {
+            true => BenchError::Interrupted,
+            false => BenchError::NothingMeasured { why: self.skipped.join("; ") },
+        }
     }
 
     /// All of it.
     pub(super) fn finish(mut self, origin: Origin, interrupted: bool) -> Result<LabResult> {
         if self.entries.is_empty() && self.latencies.is_empty() {
-            return Err(if interrupted {
-                BenchError::Interrupted
-            } else {
-                BenchError::NothingMeasured { why: self.skipped.join("; ") }
-            });
+            return Err(self.nothing(interrupted));
         }
         self.entries.sort_by_key(|entry| entry.metric);
         let figures = self.entries.iter().map(|entry| self.figure(entry)).collect();
@@ -207,82 +235,22 @@ impl<'a> Book<'a> {
         })
     }
 
-    /// How many there were; a run that was cut short has fewer of some.
-    fn rounds(&self) -> String {
-        let latencies = self.latencies.iter().map(|one| one.rounds.len());
-        let counts =
-            || self.entries.iter().map(|entry| entry.rounds.len()).chain(latencies.clone());
-        match (counts().min(), counts().max()) {
-            (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
-            (_, most) => most.unwrap_or(0).to_string(),
-        }
-    }
-
-    fn conditions(&self) -> Vec<String> {
-        let args = self.args;
-        let mut conditions = vec![
-            format!(
-                "Rounds: {}, everybody in turn in each; medians, with the least and the greatest. UDP over \
-             IPv4 in frames of 60 bytes, {} flows, between two veth pairs through a node of its own; \
-             the generator sends and receives over AF_XDP on core 0. What it does by itself, over a \
-             veth pair of its own, stands beside.",
-                self.rounds(),
-                grouped(args.flows.into())
-            ),
-            format!(
-                "The kernel's paths run where packets are sent, on core 0; workers take the last cores, \
-             so that on two cores a second worker shares the generator's. Throughput without loss is \
-             searched to {:.0}%, the last trials of {} s, two of which decide; ≥ stands where it is \
-             all that the generator can send.",
-                WIDTH * 100.0,
-                trial_seconds(args)
-            ),
-        ];
-        conditions.extend(self.cost_condition());
-        conditions.extend([
-            "Maglane is its engine, as the agent starts it, in a process that is told of changes; \
-             kube-proxy is the rules that its proxiers write, and a change what their partial sync \
-             writes, through nft and iptables-restore."
-                .to_owned(),
-            "On a veth there is no zero-copy: AF_XDP copies every packet twice there and pays a \
-             system call, where the kernel's path copies nothing. On a NIC with zero-copy it does \
-             neither."
-                .to_owned(),
-        ]);
-        conditions
-    }
-
-    fn cost_condition(&self) -> Option<String> {
-        if self.quiet.is_empty() {
-            return None;
-        }
-        let figure = |of: fn(&Quiet) -> f64| Figure::of(self.quiet.iter().map(of));
-        Some(format!(
-            "Processor time is that of all cores, without other programs' ({} cores before the \
-             rounds), without what the machine does when nobody does anything ({} cores), and \
-             without the generator's, {} ns a packet by itself, measured in each round. Less than \
-             {:.0} ns cannot be told from nothing.",
-            figure(|quiet| quiet.others_cores).show(1.0, 3),
-            figure(|quiet| quiet.idle_cores).show(1.0, 3),
-            figure(|quiet| quiet.generator_ns).show(1.0, 0),
-            least_cost_ns(self.args),
-        ))
-    }
-
     fn figure(&self, entry: &Entry) -> LabFigure {
-        let Entry { subject, metric, rounds, changes } = entry;
+        let Entry { subject, metric, rounds } = entry;
         let (what, unit) = metric.describe(self.args);
         let values = || rounds.iter().map(|noted| noted.value);
+        let changes = || rounds.iter().filter_map(|noted| Some(noted.changes? as f64));
         LabFigure {
             subject: subject.name(),
             kind: subject.kind,
+            key: *metric,
             metric: what,
             unit: unit.to_owned(),
             services: subject.services,
             rounds: values().collect(),
             figure: Figure::of(values()),
             limited_rounds: rounds.iter().filter(|noted| noted.is_limited).count(),
-            changes: (!changes.is_empty()).then(|| Figure::of(changes.iter().copied())),
+            changes: changes().next().map(|_| Figure::of(changes())),
             command: self.args.repeat(*metric, &[subject]),
         }
     }

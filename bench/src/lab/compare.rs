@@ -91,13 +91,15 @@ impl Book<'_> {
 
     fn ratio(&self, one: &Comparable<'_>, other: &Comparable<'_>) -> Option<LabRatio> {
         let more_is_better = one.metric.more_is_better();
-        let rounds = LabRatio::rounds(&one.rounds, &other.rounds, one.nothing, more_is_better)?;
+        let of = self.round as usize;
+        let rounds = LabRatio::rounds(&one.rounds, &other.rounds, of, one.nothing, more_is_better)?;
         // Who was seldom measured, since it lost packets or others had the cores, was measured at
         // odd times.
-        if 2 * rounds.rounds <= self.round as usize {
+        if 2 * rounds.rounds <= of {
             return None;
         }
         Some(LabRatio {
+            key: one.metric,
             metric: one.name.clone(),
             subject: one.subject.name(),
             beside: other.subject.name(),

@@ -10,7 +10,6 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use arrayvec::ArrayVec;
@@ -111,12 +110,11 @@ fn engine(spec: Spec, lines: impl Iterator<Item = io::Result<String>>) -> anyhow
     say("ready")?;
     for line in lines {
         let backends: usize = line?.trim().parse().context("a number of backends")?;
-        let start = Instant::now();
         if let Some((frontend, service)) = frontend(0, Protocol::Udp, UDP_PORT, backends) {
             services.insert(frontend, service);
         }
         engine.publish(snapshot(&services))?;
-        say(&start.elapsed().as_nanos().to_string())?;
+        say("in force")?;
     }
     Ok(engine.stop()?)
 }

@@ -1,7 +1,7 @@
 //! What can be measured of whom, and what it is called.
 
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::LabArgs;
 use super::subject::Subject;
@@ -10,7 +10,7 @@ use super::subject::Subject;
 pub(super) const CHURN_EVERY_MS: u64 = 50;
 
 /// What is measured.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Metric {
     /// Packets a second without loss.

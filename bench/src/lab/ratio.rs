@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::book::Noted;
+use super::metric::Metric;
 use super::subject::Kind;
 use crate::figures::{Figure, ratio};
 use crate::output::grouped;
@@ -12,7 +13,9 @@ use crate::output::grouped;
 /// One's figure over somebody else's, of the same rounds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct LabRatio {
-    /// Of which figure.
+    /// Of which figure, as it is typed.
+    pub(crate) key: Metric,
+    /// Of which figure, or which percentile of it, for people.
     pub(crate) metric: String,
     /// Whose figure.
     pub(crate) subject: String,
@@ -34,12 +37,14 @@ pub(crate) struct LabRatio {
 /// Rounds in which both were measured.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Rounds {
-    /// One a round in which both figures are more than nothing; none without such a round.
+    /// One a round in which there is a ratio; none without such a round.
     pub(crate) figure: Option<Figure>,
-    /// How many there were.
+    /// Rounds of the run.
+    pub(crate) of_rounds: usize,
+    /// Of these, rounds in which both were measured.
     pub(crate) rounds: usize,
-    /// Of these, rounds without a ratio: a figure was not to be told from nothing, or the generator
-    /// limited both.
+    /// Of these again, rounds without a ratio: neither figure was to be told from nothing, or one was
+    /// nothing at all, or the generator limited the lesser one.
     pub(crate) rounds_without: usize,
     /// Rounds in which the subject was better.
     pub(crate) rounds_won: usize,
@@ -59,23 +64,30 @@ pub(crate) enum Winner {
 }
 
 impl LabRatio {
-    /// Pairs figures by their rounds. What differs by no more than can be told from nothing was won by
-    /// nobody. `None` without a round in which both were measured.
+    /// Pairs figures by their rounds, of which the run had so many. What differs by no more than can be
+    /// told from nothing was won by nobody, and what is less than that counts as that. `None` without a
+    /// round in which both were measured.
     pub(super) fn rounds(
         one: &[Noted],
         other: &[Noted],
+        of_rounds: usize,
         nothing: f64,
         more_is_better: bool,
     ) -> Option<Rounds> {
         let beside = |round| other.iter().find(|noted| noted.round == round);
         let pairs: Vec<(&Noted, &Noted)> =
             one.iter().filter_map(|noted| Some((noted, beside(noted.round)?))).collect();
+        // One that may be more than it is loses to nobody.
+        let may_be_more = |(one, other): &&(&Noted, &Noted)| {
+            if one.value < other.value { one.is_limited } else { other.is_limited }
+        };
         let told: Vec<(f64, f64)> = pairs
             .iter()
-            .filter(|(one, other)| !(one.is_limited && other.is_limited))
-            .map(|(one, other)| (one.value, other.value))
+            .filter(|pair| !may_be_more(pair))
+            .map(|(one, other)| (one.value.max(nothing), other.value.max(nothing)))
             .collect();
-        let has_ratio = |(one, other): &&(f64, f64)| *one > nothing && *other > nothing;
+        let has_ratio =
+            |(one, other): &&(f64, f64)| one.min(*other) > 0.0 && one.max(*other) > nothing;
         let ratios: Vec<f64> =
             told.iter().filter(has_ratio).map(|(one, other)| ratio(*one, *other)).collect();
         let count = |is_won: fn(f64) -> bool| {
@@ -86,6 +98,7 @@ impl LabRatio {
                 .count()
         };
         (!pairs.is_empty()).then(|| Rounds {
+            of_rounds,
             rounds: pairs.len(),
             rounds_without: pairs.len() - ratios.len(),
             rounds_won: count(|more| more > 0.0),
@@ -94,7 +107,7 @@ impl LabRatio {
         })
     }
 
-    /// Who is better, if it was the same in every round.
+    /// Who is better, if it was the same in every round in which both were measured.
     pub(crate) fn winner(&self) -> Winner {
         let Rounds { rounds, rounds_won, rounds_lost, .. } = self.rounds;
         match (rounds_won == rounds, rounds_lost == rounds) {
@@ -117,7 +130,7 @@ impl LabRatio {
 
     /// Whether the other is the kernel's own path, with or without kube-proxy's rules.
     pub(crate) fn is_beside_kernel(&self) -> bool {
-        matches!(self.beside_kind, Kind::Kernel | Kind::Nftables | Kind::Iptables)
+        self.beside_kind.is_kernels()
     }
 
     /// Whether the other is a bare forwarder.
@@ -133,18 +146,21 @@ impl LabRatio {
         }
     }
 
+    /// Of how many rounds it is, where these are not all.
+    pub(crate) fn of_rounds(&self) -> Option<String> {
+        let Rounds { of_rounds, rounds, rounds_without, .. } = self.rounds;
+        let told = rounds - rounds_without;
+        (told < of_rounds).then(|| format!("{told} of {of_rounds} rounds"))
+    }
+
     fn share(&self) -> String {
         let at = self.at();
         let Some(advantage) = self.advantage() else {
             return format!("beyond measure{at}");
         };
         let [median, min, max] = [advantage.median, advantage.min, advantage.max].map(times);
-        match self.rounds.rounds_without {
-            0 => format!("by {median} ({min} to {max}){at}"),
-            without => {
-                format!("by {median} ({min} to {max}), and in {without} rounds beyond measure{at}")
-            }
-        }
+        let of = self.of_rounds().map(|of| format!("; {of}")).unwrap_or_default();
+        format!("by {median} ({min} to {max}{of}){at}")
     }
 }
 
@@ -194,22 +210,21 @@ mod tests {
     }
 
     fn noted(rounds: &[(u32, f64)]) -> Vec<Noted> {
-        let noted =
-            |(round, value): &(u32, f64)| Noted { round: *round, value: *value, is_limited: false };
-        rounds.iter().map(noted).collect()
+        rounds.iter().map(|(round, value)| Noted::new(*round, *value)).collect()
     }
 
     fn against(kind: Kind, services: u32, more_is_better: bool, rounds: [f64; 2]) -> LabRatio {
         let one: Vec<(u32, f64)> = (1..).zip(rounds).collect();
         let other = noted(&[(1, 1.0), (2, 1.0)]);
         LabRatio {
+            key: Metric::Max,
             metric: "Throughput".into(),
             subject: "Maglane".into(),
             beside: format!("{kind:?}"),
             beside_kind: kind,
             services,
             more_is_better,
-            rounds: LabRatio::rounds(&noted(&one), &other, 0.0, more_is_better).expect("rounds"),
+            rounds: LabRatio::rounds(&noted(&one), &other, 2, 0.0, more_is_better).expect("rounds"),
             command: String::new(),
         }
     }
@@ -217,10 +232,11 @@ mod tests {
     #[test]
     fn rounds_that_one_missed_are_none() {
         let one = noted(&[(1, 10.0), (2, 20.0), (4, 0.0)]);
-        let rounds = |other: &[(u32, f64)]| LabRatio::rounds(&one, &noted(other), 0.0, false);
+        let rounds = |other: &[(u32, f64)]| LabRatio::rounds(&one, &noted(other), 4, 0.0, false);
         let found = rounds(&[(2, 10.0), (3, 5.0), (4, 2.0)]).expect("rounds");
         let expected = Rounds {
             figure: Some(figure(2.0, 2.0, 2.0)),
+            of_rounds: 4,
             rounds: 2,
             rounds_without: 1,
             rounds_won: 1,
@@ -231,19 +247,24 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_within_the_noise_is_won_by_nobody() {
+    fn what_lies_within_the_noise_is_won_by_nobody_and_counts_as_noise() {
         let [one, other] = [noted(&[(1, 50.0), (2, 5.0)]), noted(&[(1, 55.0), (2, 90.0)])];
-        let found = LabRatio::rounds(&one, &other, 10.0, false).expect("rounds");
-        assert_eq!((found.rounds_won, found.rounds_lost, found.rounds_without), (1, 0, 1));
+        let found = LabRatio::rounds(&one, &other, 2, 10.0, false).expect("rounds");
+        assert_eq!((found.rounds_won, found.rounds_lost, found.rounds_without), (1, 0, 0));
+        assert_eq!(found.figure.map(|figure| figure.min), Some(10.0 / 90.0));
     }
 
     #[test]
-    fn two_that_the_generator_limits_are_not_compared() {
-        let limited = |value| vec![Noted { round: 1, value, is_limited: true }];
-        let one = LabRatio::rounds(&limited(2.0), &noted(&[(1, 1.0)]), 0.0, true).expect("rounds");
-        assert_eq!((one.rounds_won, one.rounds_without), (1, 0));
-        let both = LabRatio::rounds(&limited(2.0), &limited(1.0), 0.0, true).expect("rounds");
-        assert_eq!((both.rounds_won, both.rounds_lost, both.rounds_without), (0, 0, 1));
+    fn one_that_the_generator_limits_loses_to_nobody() {
+        let limited = |value| vec![Noted { is_limited: true, ..Noted::new(1, value) }];
+        let rounds = |one: Vec<Noted>, other: Vec<Noted>| {
+            let found = LabRatio::rounds(&one, &other, 1, 0.0, true).expect("rounds");
+            [found.rounds_won, found.rounds_lost, found.rounds_without]
+        };
+        assert_eq!(rounds(limited(2.0), noted(&[(1, 1.0)])), [1, 0, 0]);
+        assert_eq!(rounds(noted(&[(1, 1.0)]), limited(2.0)), [0, 1, 0]);
+        assert_eq!(rounds(noted(&[(1, 3.0)]), limited(2.0)), [0, 0, 1]);
+        assert_eq!(rounds(limited(3.0), limited(2.0)), [0, 0, 1]);
     }
 
     #[test]
@@ -276,7 +297,7 @@ mod tests {
             ["Throughput: Iptables by 20× (10× to 30×) at 1 Service."]
         );
         let one = noted(&[(1, 0.3), (2, 0.2)]);
-        let rounds = LabRatio::rounds(&one, &noted(&[(1, 0.0), (2, 0.0)]), 0.0, false);
+        let rounds = LabRatio::rounds(&one, &noted(&[(1, 0.0), (2, 0.0)]), 2, 0.0, false);
         let blocked = against(Kind::Nftables, 1, false, [1.0, 1.0]);
         let blocked = LabRatio { rounds: rounds.expect("rounds"), ..blocked };
         assert_eq!(

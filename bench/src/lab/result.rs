@@ -3,6 +3,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::measure::Quiet;
+use super::metric::Metric;
 use super::ratio::{LabRatio, Winner, wins};
 use super::subject::Kind;
 use crate::figures::Figure;
@@ -17,7 +18,9 @@ pub(crate) struct LabFigure {
     pub(crate) subject: String,
     /// What that one is.
     pub(crate) kind: Kind,
-    /// What was measured, as `throughput, no loss`.
+    /// What was measured, as it is typed.
+    pub(crate) key: Metric,
+    /// What was measured, for people, with the rate and the seconds.
     pub(crate) metric: String,
     /// Of the values.
     pub(crate) unit: String,
@@ -138,7 +141,7 @@ impl LabResult {
         if self.ratios.is_empty() {
             return;
         }
-        let mut rows = table(["RATIO", "OF", "TO", "SERVICES", "MEDIAN (LEAST–GREATEST)"]);
+        let mut rows = table(["RATIO", "OF", "TO", "SERVICES", "MEDIAN (LEAST–GREATEST)", ""]);
         for ratio in &self.ratios {
             rows.add_row([
                 ratio.metric.clone(),
@@ -146,6 +149,7 @@ impl LabResult {
                 ratio.beside.clone(),
                 grouped(ratio.services.into()),
                 ratio.rounds.figure.map_or("none".to_owned(), |figure| figure.show_short(1.0)),
+                ratio.of_rounds().unwrap_or_default(),
             ]);
         }
         let _ = writeln!(text, "{}\n", rows.trim_fmt());

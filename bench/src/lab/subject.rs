@@ -35,6 +35,20 @@ pub(crate) enum Kind {
     BarePorts,
 }
 
+impl Kind {
+    /// Whether it is the kernel's own path, with rules or without.
+    pub(super) fn is_kernels(self) -> bool {
+        match self {
+            Self::Kernel | Self::Nftables | Self::Iptables => true,
+            Self::Generator
+            | Self::HostPort
+            | Self::BareHostPort
+            | Self::XdpPorts
+            | Self::BarePorts => false,
+        }
+    }
+}
+
 /// Who forwards, how, and for how many Services.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Subject {
@@ -64,7 +78,8 @@ impl Subject {
 
     /// For people.
     pub(super) fn name(&self) -> String {
-        let workers = if self.workers == 1 { "1 worker" } else { "2 workers" };
+        let plural = if self.workers == 1 { "" } else { "s" };
+        let workers = format!("{} worker{plural}", self.workers);
         let poll = self.poll.as_str();
         match self.kind {
             Kind::Generator => "generator, back to back".to_owned(),
@@ -80,7 +95,7 @@ impl Subject {
 
     /// Whether a real client can reach a real server through it.
     pub(super) fn carries_connections(&self) -> bool {
-        matches!(self.kind, Kind::Kernel | Kind::Nftables | Kind::Iptables | Kind::HostPort)
+        self.kind.is_kernels() || self.kind == Kind::HostPort
     }
 
     /// Whether its backends can be changed.
@@ -107,7 +122,7 @@ impl Subject {
     /// Why it does not start.
     pub(super) fn start<'a>(&self, place: &'a Place, bare: &BareProgram) -> Result<Running<'a>> {
         let mut running = Running { place, kind: self.kind, child: None, host_port: None };
-        if matches!(self.kind, Kind::Kernel | Kind::Nftables | Kind::Iptables) {
+        if self.kind.is_kernels() {
             // Connections that the kernel tracks for the one before, with its translation.
             running.run(Command::new("conntrack").arg("--flush"), "")?;
         }
@@ -124,7 +139,8 @@ impl Subject {
             Kind::XdpPorts => Some(self.forwarder(place, Role::XdpPorts)?),
             Kind::BarePorts => Some(self.forwarder(place, Role::BarePorts)?),
             Kind::BareHostPort => {
-                let start = || bare.start(NODE_ENDS, service(0), self.workers, self.poll);
+                let (service, interrupt) = (service(0), &place.interrupt);
+                let start = || bare.start(NODE_ENDS, service, self.workers, self.poll, interrupt);
                 Some(place.node.run(start)?)
             }
         };
@@ -137,7 +153,8 @@ impl Subject {
         let line = serde_json::to_string(&spec).unwrap_or_default();
         // This very program, even if its file has been replaced meanwhile.
         let mut command = Command::new("/proc/self/exe");
-        place.node.run(|| Forwarder::start(command.arg("forward"), Some(&line)))
+        let start = || Forwarder::start(command.arg("forward"), Some(&line), &place.interrupt);
+        place.node.run(start)
     }
 }
 
@@ -151,7 +168,16 @@ pub(super) struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// Has the first Service have so many backends. Returns how long that took.
+    /// Whether who forwards still runs.
+    ///
+    /// # Errors
+    /// How it ended, and what it said.
+    pub(super) fn check(&mut self) -> Result<()> {
+        self.child.as_mut().map_or(Ok(()), Forwarder::check)
+    }
+
+    /// Has the first Service have so many backends. Returns how long that took, by the same clock for
+    /// everybody.
     ///
     /// # Errors
     /// When it does not.
@@ -160,11 +186,12 @@ impl Running<'_> {
         match self.kind {
             Kind::Nftables => self.nft(&rules::nftables_change(backends))?,
             Kind::Iptables => self.iptables(&rules::iptables_change(backends), true)?,
-            _ => {
-                if let Some(child) = &mut self.child {
-                    return answered(&child.ask(&backends.to_string())?);
-                }
+            Kind::HostPort | Kind::XdpPorts => {
+                let child = self.child.as_mut().ok_or(BenchError::Panicked)?;
+                child.ask(&backends.to_string())?;
             }
+            // Nobody asks those that have none.
+            Kind::Generator | Kind::Kernel | Kind::BareHostPort | Kind::BarePorts => {}
         }
         Ok(start.elapsed())
     }
@@ -198,13 +225,4 @@ impl Drop for Running<'_> {
             _ => Ok(()),
         };
     }
-}
-
-/// The nanoseconds that a change took.
-fn answered(answer: &str) -> Result<Duration> {
-    let ns = answer.parse().map_err(|_| BenchError::Unexpected {
-        command: "maglane-bench forward".to_owned(),
-        what: format!("{answer:?} is no number"),
-    })?;
-    Ok(Duration::from_nanos(ns))
 }

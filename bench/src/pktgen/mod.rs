@@ -51,7 +51,7 @@ pub(crate) use report::{
 pub(crate) use schedule::{Pace, Rate};
 pub(crate) use sender::{Load, Traffic};
 pub(crate) use session::{Content, Outcome, Session, SessionPlan};
-pub(crate) use station::Wait;
+pub(crate) use station::{MIN_SLEEP_NS, Wait};
 pub(crate) use take::{Taken, Taking, Xdp};
 pub(crate) use tuples::{AddressRange, Destination, Tuples};
 

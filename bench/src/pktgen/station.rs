@@ -20,7 +20,7 @@ use crate::rig::{pin, thread_cpu_ns};
 const IDLE_ROUNDS: u32 = 64;
 /// It does not sleep for less, and what is due meanwhile is sent together: to sleep and to wake up
 /// for every packet would cost more than to wait awake.
-const MIN_SLEEP_NS: u64 = 200_000;
+pub(crate) const MIN_SLEEP_NS: u64 = 200_000;
 /// Nor does it sleep longer, or it would not see that a trial is over.
 const MAX_SLEEP_NS: u64 = 5_000_000;
 const NS_PER_MS: u64 = 1_000_000;

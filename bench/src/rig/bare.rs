@@ -13,6 +13,7 @@ use super::host_port::HostPort;
 use super::lab::{require, sibling};
 use super::{Lab, Poll};
 use crate::error::Result;
+use crate::interrupt::Interrupt;
 use crate::namespace::Namespace;
 
 /// Where the bare forwarder is.
@@ -63,7 +64,8 @@ impl BareForwarder {
         let sink = lab.backends.first().unwrap_or(&lab.client);
         let ends = [&*lab.client.interface, &*sink.interface];
         let _host_port = HostPort::make(&node, lab.options.workers)?;
-        let start = || program.start(ends, lab.service, lab.options.workers, lab.options.poll);
+        let (workers, poll) = (lab.options.workers, lab.options.poll);
+        let start = || program.start(ends, lab.service, workers, poll, lab.interrupt());
         let forwarder = node.run(start)?;
         let result = work(forwarder.pid())?;
         Ok((result, BareCounters::read(&forwarder.stop()?)))
@@ -82,11 +84,12 @@ impl BareProgram {
         service: Ipv4Addr,
         workers: u32,
         poll: Poll,
+        interrupt: &Interrupt,
     ) -> Result<Forwarder> {
         let mut command = Command::new(&self.0);
         command.args(["--client", client, "--sink", sink, "--vip", &service.to_string()]);
         command.args(["--workers", &workers.to_string(), "--poll", poll.as_str()]);
-        Forwarder::start(&mut command, None)
+        Forwarder::start(&mut command, None, interrupt)
     }
 }
 

@@ -9,21 +9,22 @@ use super::apps;
 use super::book::Book;
 use super::metric::Metric;
 use super::place::{CLIENT, MACS, Place};
-use super::subject::{Kind, Subject};
+use super::subject::{Kind, Running, Subject};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::output::progress;
 use crate::pktgen::{
     AddressRange, Content, Interface, Link, Load, Outcome, Pace, Rate, Session, SessionPlan, Shape,
     Traffic, TrialResult, Tuples, Wait, Xdp, bias, ns, parse_mac,
 };
 use crate::rig::BareProgram;
 pub(super) use cost::{Quiet, least_cost_ns};
-pub(super) use throughput::{WIDTH, trial_seconds};
+pub(super) use throughput::{DECIDING_TRIALS, TRIALS_THAT_MAY_LOSE, WIDTH, trial_seconds};
 
 /// Flows that are new each second, as a share of all packets.
-const NEW_FLOWS_SHARE: f64 = 0.05;
-/// Cores of the generator: one, so that the others are the dataplane's.
-const CORES: [usize; 1] = [0];
+pub(super) const NEW_FLOWS_SHARE: f64 = 0.05;
+/// The generator's: one, so that the others are the dataplane's.
+pub(super) const CORE: usize = 0;
 const WARM_UP_NS: u64 = 100_000_000;
 const OPEN_RATE_PPS: f64 = 100_000.0;
 /// The most that may be lost where the cost of packets is measured.
@@ -74,6 +75,18 @@ impl<'a> Bench<'a> {
         book: &mut Book<'_>,
     ) -> Result<()> {
         let mut running = subject.start(self.place, bare)?;
+        let done = self.figures(subject, &mut running, book);
+        // Who has ended meanwhile was not measured, whatever came of it.
+        running.check().inspect_err(|_| book.forget(subject))?;
+        done
+    }
+
+    fn figures(
+        &mut self,
+        subject: &Subject,
+        running: &mut Running<'_>,
+        book: &mut Book<'_>,
+    ) -> Result<()> {
         self.packets(subject, book)?;
         if let Some(quiet) = self.quiet {
             match self.cost(self.session(subject, Wait::Adaptive)?, quiet)? {
@@ -82,7 +95,7 @@ impl<'a> Bench<'a> {
             }
         }
         if subject.has_backends() {
-            self.changes(subject, &mut running, book)?;
+            self.changes(subject, running, book)?;
         }
         if subject.carries_connections() {
             for metric in [Metric::Bulk, Metric::Requests, Metric::Connections] {
@@ -90,7 +103,10 @@ impl<'a> Bench<'a> {
                     self.interrupt.check()?;
                     match apps::measure(self.place, subject, metric, self.args.seconds)? {
                         Ok(value) => book.note(subject, metric, value),
-                        Err(missing) => book.skip(&missing),
+                        Err(missing) => {
+                            progress(&format!("left out: {missing}"));
+                            book.skip(&missing);
+                        }
                     }
                 }
             }
@@ -152,7 +168,7 @@ impl<'a> Bench<'a> {
     }
 
     fn traffic(&self, subject: &Subject) -> Traffic {
-        let shape = Shape { ipv6: false, tcp: false };
+        let shape = shape();
         let seed = self.args.seed;
         let mac = |at: usize| parse_mac(MACS[at]).unwrap_or_default();
         let sources = vec![AddressRange::one(CLIENT.into())];
@@ -174,7 +190,7 @@ impl<'a> Bench<'a> {
             sender,
             receiver: Some(receiver),
             responds: false,
-            cores: CORES.to_vec(),
+            cores: vec![CORE],
             waiting,
             // What a host port hands over is seen nowhere else, and all are to be received alike.
             xdp: Xdp::Generic,
@@ -184,6 +200,11 @@ impl<'a> Bench<'a> {
         }
         Session::open(plan, Content::Flows(traffic), self.interrupt)
     }
+}
+
+/// What is sent.
+pub(super) fn shape() -> Shape {
+    Shape { ipv6: false, tcp: false }
 }
 
 /// Whether so many of the packets sent arrived that one may speak of what they cost.

@@ -9,9 +9,9 @@ const MAGLANE: &str = "▲";
 const KERNEL: &str = "▼";
 const NEITHER: &str = "≈";
 
-/// Of all comparisons.
-pub(super) fn beside(results: &[&LabResult]) -> Html {
-    let ratios: Vec<&LabRatio> = results.iter().flat_map(|result| &result.ratios).collect();
+/// Of one run.
+pub(super) fn beside(result: &LabResult) -> Html {
+    let ratios: Vec<&LabRatio> = result.ratios.iter().collect();
     let of = |is: fn(&LabRatio) -> bool| -> Vec<&LabRatio> {
         ratios.iter().copied().filter(|ratio| is(ratio)).collect()
     };
@@ -87,7 +87,8 @@ fn ratio_table(corner: &str, ratios: &[&LabRatio]) -> Html {
 
 /// Least and greatest stand beside the median.
 fn show(ratio: &LabRatio) -> String {
-    ratio.rounds.figure.map_or("none".to_owned(), |figure| figure.show(1.0, 2))
+    let of = ratio.of_rounds().map(|of| format!(", {of}")).unwrap_or_default();
+    ratio.rounds.figure.map_or("none".to_owned(), |figure| figure.show(1.0, 2) + &of)
 }
 
 fn commands(ratios: &[&LabRatio]) -> Html {
@@ -152,7 +153,7 @@ fn matrix(ratios: &[&LabRatio], subject: &str) -> Html {
     Html::trusted(format!(
         "<div class=\"scroll\"><table class=\"matrix\"><thead>{head}</thead><tbody>{body}</tbody>\
          </table></div>\n<p class=\"note\">How many times better the better one is, median and \
-         spread over all rounds: <b class=\"ours\">{MAGLANE} Maglane</b>, \
+         spread over the rounds that can be compared, all of them where nothing else is said: <b class=\"ours\">{MAGLANE} Maglane</b>, \
          <b class=\"theirs\">{KERNEL} the kernel's path</b>, or \
          <b class=\"even\">{NEITHER} not the same one in every round</b>.</p>\n"
     ))
@@ -171,5 +172,6 @@ fn cell(ratio: &LabRatio) -> String {
     };
     let [median, min, max] = [advantage.median, advantage.min, advantage.max].map(times);
     let min = min.trim_end_matches('×');
-    format!("<td class=\"{class}\">{who} {median}<small>{min}–{max}</small></td>")
+    let of = ratio.of_rounds().map(|of| format!("<br>{of}")).unwrap_or_default();
+    format!("<td class=\"{class}\">{who} {median}<small>{min}–{max}{of}</small></td>")
 }

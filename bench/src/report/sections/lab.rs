@@ -11,28 +11,21 @@ use crate::report::load::{Named, Saved};
 /// Lines that differ by less than this factor are told apart without a logarithmic axis.
 const LOG_FROM: f64 = 20.0;
 
-/// The comparison, as far as it was measured.
+/// The comparisons, one after the other: figures of two runs do not stand beside one another.
 pub(in crate::report) fn lab(results: &[Named]) -> Html {
-    let results: Vec<&LabResult> = results
-        .iter()
-        .filter_map(|named| match &named.saved {
-            Saved::Lab(result) => Some(&**result),
-            _ => None,
-        })
-        .collect();
-    if results.is_empty() {
-        return Html::default();
-    }
-    let mut html = Html::element("h2", "Maglane beside the kernel, in one lab");
-    let mut conditions: Vec<&str> = Vec::new();
-    for condition in results.iter().flat_map(|result| &result.conditions) {
-        if !conditions.contains(&condition.as_str()) {
-            conditions.push(condition);
+    let mut html = Html::default();
+    let mut said: Vec<&str> = Vec::new();
+    for named in results {
+        let Saved::Lab(result) = &named.saved else { continue };
+        let title = format!("Maglane beside the kernel, in one lab: {}", named.name);
+        html.add(&Html::element("h2", &title));
+        for condition in &result.conditions {
+            if !said.contains(&condition.as_str()) {
+                said.push(condition);
+                html.add(&Html::element("p", condition));
+            }
         }
-    }
-    conditions.iter().for_each(|condition| html.add(&Html::element("p", condition)));
-    html.add(&beside(&results));
-    for result in results {
+        html.add(&beside(result));
         html.add(&one(result));
     }
     html
