@@ -25,7 +25,9 @@ const fn of(name: &'static str, metric: &'static str, unit: &'static str) -> Exp
     Expected { name, metric, unit, is_positive: true, unfit: None, needs: &[] }
 }
 
-const METRICS: [Expected; 8] = [
+const LATENCY: &str = "latency";
+
+const METRICS: [Expected; 9] = [
     Expected {
         unfit: Some("throughput without loss"),
         ..of("ndr", "Throughput without loss", "pps")
@@ -36,6 +38,7 @@ const METRICS: [Expected; 8] = [
         unfit: Some("processor time"),
         ..of("cpu", "Processor time", "ns a packet")
     },
+    Expected { unfit: Some(LATENCY), ..of(LATENCY, "", "ns") },
     of("change", "One changed backend", "ms"),
     Expected { is_positive: false, ..of("churn", "Effective blocked time", "ms") },
     Expected { needs: &["iperf3"], ..of("bulk", "One TCP connection", "Gbit/s") },
@@ -57,32 +60,58 @@ fn list<'a>(result: &'a Value, name: &str) -> &'a [Value] {
 
 /// The figure is there, and makes sense; or it is said why not.
 fn check(result: &Value, subject: &str, expected: &Expected) {
-    let Expected { name, metric, unit, is_positive, unfit, needs } = expected;
+    let Expected { name, metric, unfit, needs, .. } = expected;
     if !needs.iter().all(|program| is_there(program)) {
         return;
     }
-    let figure = list(result, "figures").iter().find(|figure| {
-        figure["subject"] == subject
-            && figure["metric"].as_str().is_some_and(|name| name.starts_with(metric))
+    let listed = if *name == LATENCY { "latencies" } else { "figures" };
+    let found = list(result, listed).iter().find(|one| {
+        let is_it = || one["metric"].as_str().is_some_and(|text| text.starts_with(metric));
+        one["subject"] == subject && (*name == LATENCY || is_it())
     });
-    let Some(figure) = figure else {
+    let Some(found) = found else {
         let mut skipped = list(result, "skipped").iter().filter_map(Value::as_str);
         let why = skipped.find(|why| unfit.is_some_and(|unfit| why.starts_with(unfit)));
-        let why = why.unwrap_or_else(|| panic!("no {metric} of {subject}: {result:#}"));
+        let why = why.unwrap_or_else(|| panic!("no {name} of {subject}: {result:#}"));
         eprintln!("SKIPPED: {why}");
         return;
     };
+    if *name == LATENCY {
+        check_latency(found)
+    } else {
+        check_figure(found, expected)
+    }
+    let command = found["command"].as_str().expect("a command");
+    assert!(command.starts_with("maglane-bench lab "), "{command}");
+    for part in [format!("--subject '{subject}'"), format!("--only {name}")] {
+        assert!(command.contains(&part), "no {part} in {command}");
+    }
+}
+
+fn check_latency(latency: &Value) {
+    let [p50, p99] = ["p50_ns", "p99_ns"].map(|at| latency[at]["median"].as_f64());
+    assert!(p50.expect("p50") > 0.0 && p99 >= p50, "{latency}");
+}
+
+fn check_figure(figure: &Value, expected: &Expected) {
+    let Expected { unit, is_positive, .. } = expected;
     assert_eq!(figure["unit"], *unit);
     let rounds: Vec<f64> = list(figure, "rounds").iter().filter_map(Value::as_f64).collect();
     assert_eq!(rounds.len(), 1, "{figure}");
     assert!(rounds[0].is_finite() && rounds[0] >= 0.0, "{figure}");
     assert!(rounds[0] > 0.0 || !is_positive, "{figure}");
     assert_eq!(figure["figure"]["median"].as_f64(), Some(rounds[0]));
-    let command = figure["command"].as_str().expect("a command");
-    assert!(command.starts_with("maglane-bench lab "), "{command}");
-    for part in [format!("--subject '{subject}'"), format!("--only {name}")] {
-        assert!(command.contains(&part), "no {part} in {command}");
-    }
+}
+
+/// A metric that is new has to have its row above.
+#[test]
+fn every_metric_is_expected() {
+    let output = lab(&["--help"]);
+    let help = String::from_utf8(output.stdout).expect("text");
+    let only = help.split("--only <").nth(1).and_then(|text| text.split("\n      --").next());
+    let values = only.expect("--only").lines().filter_map(|line| line.trim().strip_prefix("- "));
+    let names: Vec<&str> = values.filter_map(|line| line.split(':').next()).collect();
+    assert_eq!(names, METRICS.map(|expected| expected.name), "{help}");
 }
 
 #[test]
@@ -92,14 +121,6 @@ fn every_figure_is_measured() {
     let result = run(&["--subject", subject]);
     for expected in &METRICS {
         check(&result, subject, expected);
-    }
-    let latency = list(&result, "latencies").iter().find(|latency| latency["subject"] == subject);
-    match latency {
-        Some(latency) => {
-            let [p50, p99] = ["p50_ns", "p99_ns"].map(|at| latency[at]["median"].as_f64());
-            assert!(p50.expect("p50") > 0.0 && p99 >= p50, "{latency}");
-        }
-        None => eprintln!("SKIPPED: latency: {}", result["skipped"]),
     }
     let change = list(&result, "figures").iter().find(|figure| figure["unit"] == "ms");
     repeat(change.expect("a change")["command"].as_str().expect("a command"), subject);
