@@ -288,6 +288,26 @@ fn as_fast_as_it_goes_ends_with_a_signal_and_waits_for_what_is_on_its_way() {
 }
 
 #[test]
+fn a_link_that_goes_down_ends_no_later_than_the_trial_and_is_said() {
+    within_rig(|| {
+        let line = "--tx g0 --rx d0 --dst 10.1.0.2:9 --dst-mac 02:00:00:00:00:01 --poll adaptive \
+                    --rate 10k --duration 2 --warm-up 0";
+        let child = begun(line, "d0", 3_000);
+        ip("link set g0 down");
+        let down = Instant::now();
+        let output = child.wait_with_output().expect("its end");
+        assert!(down.elapsed() < Duration::from_secs(5), "{:?}", down.elapsed());
+        let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(result["links_down"][0], "g0", "{result}");
+        // What was still in the ring never left.
+        let missed = result["missed"].as_u64().expect("a count");
+        let (sent, lost) = (count(&result, "forward", "sent"), count(&result, "forward", "lost"));
+        assert_eq!(sent + missed, 20_000, "{result}");
+        assert!((2_000..19_000).contains(&sent) && lost <= 200, "{result}");
+    });
+}
+
+#[test]
 fn an_interrupted_run_keeps_what_was_measured() {
     within_rig(|| {
         let there = Forwarder::start("d0", "d1", Deeds::default());

@@ -42,17 +42,27 @@ pub(crate) struct DeviceCounts {
     pub(crate) not_sent: u64,
     /// Packets that the receiving sockets had no room for.
     pub(crate) overrun: u64,
+    /// How often the kernel refused to send because the link was down.
+    pub(crate) link_down: u64,
 }
 
 impl DeviceCounts {
     /// What was added since.
     pub(crate) fn since(self, before: &Self) -> Self {
-        Self { not_sent: self.not_sent - before.not_sent, overrun: self.overrun - before.overrun }
+        Self {
+            not_sent: self.not_sent - before.not_sent,
+            overrun: self.overrun - before.overrun,
+            link_down: self.link_down - before.link_down,
+        }
     }
 
     /// Both together.
     pub(crate) fn and(self, other: Self) -> Self {
-        Self { not_sent: self.not_sent + other.not_sent, overrun: self.overrun + other.overrun }
+        Self {
+            not_sent: self.not_sent + other.not_sent,
+            overrun: self.overrun + other.overrun,
+            link_down: self.link_down + other.link_down,
+        }
     }
 }
 
@@ -124,12 +134,22 @@ impl End {
         for queue in &self.queues {
             let own = queue.counters();
             counts.not_sent += own.kicks_busy + own.kicks_no_buffers;
+            counts.link_down += own.kicks_net_down;
             if let Ok(kernel) = queue.statistics() {
                 counts.overrun += kernel.rx_ring_full + kernel.rx_dropped;
                 counts.overrun += kernel.rx_fill_ring_empty_descs;
             }
         }
         counts
+    }
+
+    /// Frames that were to leave and are still there.
+    pub(crate) fn not_left(&mut self) -> u64 {
+        let left = |queue: &mut PortQueue| {
+            queue.reclaim(&mut self.pool);
+            queue.outstanding() as u64
+        };
+        self.queues.iter_mut().map(left).sum()
     }
 
     /// Gives the interface back.
@@ -169,6 +189,9 @@ impl End {
         let room = |queue: &PortQueue| self.ring_frames.saturating_sub(queue.outstanding());
         let room = self.queues.iter().map(room).min().unwrap_or(0).min(BATCH);
         let mut batch = ArrayVec::<(Frame, usize), BATCH>::new();
+        if room == 0 {
+            source.blocked(now_ns);
+        }
         while batch.len() < room {
             let Some(mut frame) = self.pool.allocate() else { break };
             let Some(job) = source.next(now_ns) else {

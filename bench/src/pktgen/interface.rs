@@ -7,6 +7,8 @@ use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
 use serde::Deserialize;
 
 use crate::error::{BenchError, Result};
@@ -163,6 +165,17 @@ impl Interface {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
             words.windows(2).any(|pair| pair == device)
         }))
+    }
+
+    /// Whether it is up and its link, too.
+    pub(super) fn has_link(&self) -> Result<bool> {
+        let with_link = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_LOWER_UP;
+        self.namespace.run(|| {
+            let mut interfaces =
+                getifaddrs().map_err(BenchError::kernel("list interfaces", &self.name))?;
+            let own = interfaces.find(|one| one.interface_name == self.name);
+            Ok(own.is_some_and(|own| own.flags.contains(with_link)))
+        })
     }
 
     /// The Ethernet address of the next hop to a destination: the kernel is made to ask for it.

@@ -12,7 +12,7 @@ use pcap_file::pcapng::PcapNgReader;
 
 use super::meter::count_step;
 use super::schedule::Pace;
-use super::sender::{Load, SenderReport};
+use super::sender::{Load, STALLED_NS, SenderReport};
 use crate::error::{BenchError, Result};
 
 const OPTION: &str = "--pcap";
@@ -117,6 +117,8 @@ pub(crate) struct Replay {
     as_captured: bool,
     start_ns: u64,
     sent: u64,
+    /// When the last packet was sent.
+    progress_ns: u64,
     over: bool,
     report: SenderReport,
 }
@@ -125,7 +127,16 @@ impl Replay {
     /// Begins at `now_ns`.
     pub(crate) fn new(capture: Capture, load: Load, as_captured: bool, now_ns: u64) -> Self {
         let report = SenderReport::default();
-        Self { capture, load, as_captured, start_ns: now_ns, sent: 0, over: false, report }
+        Self {
+            capture,
+            load,
+            as_captured,
+            start_ns: now_ns,
+            sent: 0,
+            progress_ns: now_ns,
+            over: false,
+            report,
+        }
     }
 
     /// All packets count.
@@ -141,6 +152,16 @@ impl Replay {
     /// Whether all was sent.
     pub(crate) fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// There is no room for a packet: it ends with its time, or when it has none and nothing could
+    /// leave for too long.
+    pub(crate) fn blocked(&mut self, now_ns: u64) {
+        let since_ns = now_ns.saturating_sub(self.start_ns);
+        let stalled = self.load.count.is_some() && now_ns >= self.progress_ns + STALLED_NS;
+        if stalled || since_ns >= self.load.duration_ns {
+            self.stop(now_ns);
+        }
     }
 
     /// Ends it before its time.
@@ -196,6 +217,7 @@ impl Replay {
         self.sent += 1;
         self.report.sent += 1;
         self.report.elapsed_ns = since_ns;
+        self.progress_ns = now_ns;
         Some(job)
     }
 

@@ -71,6 +71,8 @@ pub(crate) struct Outcome {
     pub(crate) reply: Option<DirectionOutcome>,
     /// Frames that the generator's own devices lost.
     pub(crate) device: DeviceCounts,
+    /// Interfaces whose link was down at the end, or when something was to be sent.
+    pub(crate) links_down: Vec<String>,
     /// Processor time of the generator's threads.
     pub(crate) cpu_ns: u64,
     /// Whether a signal ended it before its time.
@@ -214,8 +216,13 @@ impl Session {
         let mut device = DeviceCounts::default();
         let (mut sender, mut forward, mut reply) = (None, None, None);
         let (mut answers, mut unstamped) = (Answers::default(), 0);
-        for end in done.into_iter().flat_map(|station| station.ends) {
+        let mut links_down = Vec::new();
+        let interfaces = std::iter::once(&self.plan.sender).chain(&self.plan.receiver);
+        for (end, interface) in done.into_iter().flat_map(|station| station.ends).zip(interfaces) {
             device = device.and(end.device);
+            if end.device.link_down > 0 || !interface.has_link()? {
+                links_down.push(interface.name.clone());
+            }
             let part = end.part;
             if part.forward.is_some() {
                 answers = part.answers;
@@ -225,14 +232,16 @@ impl Session {
             unstamped += part.unstamped;
             if let Some(source) = part.source {
                 self.made = self.made.max(source.made());
-                sender = Some(source.finish());
+                sender = Some((source.finish(), end.not_left));
             }
         }
-        let sender = sender.ok_or(BenchError::Panicked)?;
+        let (mut sender, not_left) = sender.ok_or(BenchError::Panicked)?;
         let metered = match forward {
             Some(meter) => meter.finish(),
             None => Metered::of_unstamped(unstamped),
         };
+        // What came has left, whatever the device has not said yet.
+        sender.take_back(not_left.min(sender.sent.saturating_sub(metered.counts.received)));
         let answers_sent = answers.sent;
         Ok(Outcome {
             forward: DirectionOutcome {
@@ -247,6 +256,7 @@ impl Session {
             }),
             sender,
             device,
+            links_down,
             cpu_ns,
             interrupted,
         })

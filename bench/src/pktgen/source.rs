@@ -68,6 +68,14 @@ impl Source {
         }
     }
 
+    /// There is no room for a packet, and time passes.
+    pub(crate) fn blocked(&mut self, now_ns: u64) {
+        match self {
+            Self::Flows(sender) => sender.blocked(now_ns),
+            Self::Replay(replay) => replay.blocked(now_ns),
+        }
+    }
+
     /// Ends it before its time: nothing more is sent.
     pub(crate) fn stop(&mut self, now_ns: u64) {
         match self {

@@ -42,6 +42,8 @@ pub(crate) struct Done {
     pub(crate) part: Part,
     /// Frames that the generator's own devices lost.
     pub(crate) device: DeviceCounts,
+    /// Frames that were to leave and are still there.
+    pub(crate) not_left: u64,
 }
 
 /// What a station has done in a trial.
@@ -155,12 +157,12 @@ fn run(ends: &mut [End], trial: Trial, waiting: Wait) -> Result<StationDone> {
             sleep(ends, &parts, &waker, &shared)?;
         }
     }
-    let after = ends.iter().map(End::device_counts);
-    let ends = parts
-        .into_iter()
-        .zip(before.iter().zip(after))
-        .map(|(part, (before, after))| Done { part, device: after.since(before) })
-        .collect();
+    let done = |((end, part), before): ((&mut End, Part), &DeviceCounts)| Done {
+        part,
+        device: end.device_counts().since(before),
+        not_left: end.not_left(),
+    };
+    let ends = ends.iter_mut().zip(parts).zip(&before).map(done).collect();
     let cpu_ns = cpu_before.map_or(0, |before| thread_cpu_ns().saturating_sub(before));
     Ok(StationDone { ends, cpu_ns })
 }

@@ -94,7 +94,7 @@ pub(crate) struct TrialResult {
     pub(crate) forward: DirectionResult,
     /// Answers.
     pub(crate) reply: Option<DirectionResult>,
-    /// Packets that were due and could not be sent in time: what the generator cannot do.
+    /// Packets that were due and were not sent in time, or never left the generator's own ring.
     pub(crate) missed: u64,
     /// Frames that the generator's own devices dropped before they were sent. They count as sent,
     /// and lost.
@@ -109,6 +109,9 @@ pub(crate) struct TrialResult {
     pub(crate) never_open: u64,
     /// Time of the generator's threads on their cores.
     pub(crate) generator_cpu_ns: u64,
+    /// Interfaces of the generator whose link went down.
+    #[serde(default)]
+    pub(crate) links_down: Vec<String>,
     /// Whether a signal ended it before its time.
     pub(crate) interrupted: bool,
 }
@@ -128,6 +131,7 @@ impl TrialResult {
             retries: outcome.sender.retries,
             never_open: outcome.sender.never_open,
             generator_cpu_ns: outcome.cpu_ns,
+            links_down: outcome.links_down.clone(),
             interrupted: outcome.interrupted,
         }
     }

@@ -62,8 +62,12 @@ impl PktgenResult {
 
     fn remarks(&self, text: &mut String) {
         let trial = &self.trial;
+        let missed = match trial.links_down.is_empty() {
+            true => "packets were due and not sent: this is more than the generator can do",
+            false => "packets were due and not sent",
+        };
         let counted = [
-            (trial.missed, "packets were due and not sent: this is more than the generator can do"),
+            (trial.missed, missed),
             (trial.dropped_by_sender, "packets were dropped by the sending device (of those lost)"),
             (trial.overrun, "packets found the generator's rings full (of those lost)"),
             (trial.forward.foreign, "packets were not of this run"),
@@ -78,6 +82,9 @@ impl PktgenResult {
         }
         if trial.forward.sent > 0 && trial.forward.received == 0 {
             let _ = writeln!(text, "nothing arrived{NOT_SEEN}");
+        }
+        for name in &trial.links_down {
+            let _ = writeln!(text, "the link of {name} went down: see `ip link show {name}`");
         }
         if trial.interrupted {
             let _ = writeln!(text, "interrupted: this is what was measured until then");

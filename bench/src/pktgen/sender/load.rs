@@ -60,3 +60,17 @@ pub(crate) struct SenderReport {
     /// Packets by the step in which they were to be sent.
     pub(crate) steps: Vec<u64>,
 }
+
+impl SenderReport {
+    /// The last so many packets never left: they were due, and were not sent.
+    pub(crate) fn take_back(&mut self, packets: u64) {
+        let mut left = packets.min(self.sent);
+        self.sent -= left;
+        self.missed += left;
+        for step in self.steps.iter_mut().rev() {
+            let own = left.min(*step);
+            *step -= own;
+            left -= own;
+        }
+    }
+}

@@ -29,7 +29,7 @@ pub(crate) use load::{Load, OPEN_RATE_PPS, SenderReport, Traffic};
 /// A segment that got no answer is sent again after so long.
 const RETRY_NS: u64 = 300_000_000;
 /// When no flow could send for so long, none ever will.
-const STALLED_NS: u64 = 2_000_000_000;
+pub(crate) const STALLED_NS: u64 = 2_000_000_000;
 /// What is late by so much of a trial's time when that is over is not sent any more, or the trial
 /// would be of another rate than it says.
 const GRACE_SHARE: u64 = 200;
@@ -191,10 +191,32 @@ impl Sender {
     /// The next packet, if one is due.
     #[inline]
     pub(crate) fn next(&mut self, now_ns: u64) -> Option<Job> {
-        match self.phase {
+        let job = match self.phase {
             Phase::Measure => self.measure(now_ns),
             Phase::Over => None,
             _ => self.prepare(now_ns),
+        };
+        if job.is_some() {
+            self.progress_ns = now_ns;
+        }
+        job
+    }
+
+    /// There is no room for a packet. Time passes all the same: a phase ends when its time is over,
+    /// and one that has none when nothing could leave for too long.
+    #[cold]
+    pub(crate) fn blocked(&mut self, now_ns: u64) {
+        let stalled = now_ns >= self.progress_ns + STALLED_NS;
+        match self.phase {
+            Phase::WarmUp => _ = self.is_warm(now_ns),
+            Phase::Measure if self.is_measured(now_ns) || stalled && self.load.count.is_some() => {
+                self.end_measuring(self.planned(), now_ns);
+                self.enter(Phase::Close, now_ns);
+            }
+            Phase::Measure | Phase::Over => {}
+            _ if stalled => self.enter(Phase::Over, now_ns),
+            Phase::Close if !self.traffic.shape.tcp => self.enter(Phase::Over, now_ns),
+            _ => {}
         }
     }
 
@@ -211,18 +233,12 @@ impl Sender {
 
     #[inline]
     fn measure(&mut self, now_ns: u64) -> Option<Job> {
-        let load = self.load;
-        let since_ns = now_ns.saturating_sub(self.phase_start_ns);
-        let planned = load.count.or_else(|| load.pace.due_before(load.duration_ns));
-        let late = load.count.is_none() && since_ns >= load.duration_ns + self.grace_ns();
-        let is_over = planned.is_some_and(|planned| self.phase_count >= planned)
-            || load.pace == Pace::Max && load.count.is_none() && since_ns >= load.duration_ns;
-        if late || is_over {
-            self.end_measuring(planned, now_ns);
+        if self.is_measured(now_ns) {
+            self.end_measuring(self.planned(), now_ns);
             self.enter(Phase::Close, now_ns);
             return None;
         }
-        let due_ns = match load.pace.due_ns(self.phase_count) {
+        let due_ns = match self.load.pace.due_ns(self.phase_count) {
             Some(due_ns) => self.phase_start_ns + due_ns,
             None => now_ns,
         };
@@ -237,10 +253,28 @@ impl Sender {
                 None => return self.stalled(now_ns),
             },
         };
-        self.progress_ns = now_ns;
         count_step(&mut self.report.steps, due_ns - self.phase_start_ns);
         self.report.sent += 1;
         Some(self.job(slot, role, due_ns))
+    }
+
+    /// Packets that are to count, if that is known.
+    #[inline]
+    fn planned(&self) -> Option<u64> {
+        let load = &self.load;
+        load.count.or_else(|| load.pace.due_before(load.duration_ns))
+    }
+
+    /// Whether all packets that count were sent, or their time is over.
+    #[inline]
+    fn is_measured(&self, now_ns: u64) -> bool {
+        let load = &self.load;
+        if self.planned().is_some_and(|planned| self.phase_count >= planned) {
+            return true;
+        }
+        let grace_ns = if load.pace == Pace::Max { 0 } else { self.grace_ns() };
+        let since_ns = now_ns.saturating_sub(self.phase_start_ns);
+        load.count.is_none() && since_ns >= load.duration_ns + grace_ns
     }
 
     /// How late a packet may be that is still sent.

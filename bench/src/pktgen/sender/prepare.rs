@@ -72,12 +72,20 @@ impl Sender {
         None
     }
 
-    fn warm_up(&mut self, now_ns: u64) -> Option<Job> {
+    /// Once it has warmed up, packets count.
+    pub(super) fn is_warm(&mut self, now_ns: u64) -> bool {
         let end_ns = self.phase_start_ns + self.load.warm_up_ns;
-        if now_ns >= end_ns {
-            self.enter(Phase::Measure, end_ns);
-            self.start_ns = Some(end_ns);
-            self.progress_ns = now_ns;
+        if now_ns < end_ns {
+            return false;
+        }
+        self.enter(Phase::Measure, end_ns);
+        self.start_ns = Some(end_ns);
+        self.progress_ns = now_ns;
+        true
+    }
+
+    fn warm_up(&mut self, now_ns: u64) -> Option<Job> {
+        if self.is_warm(now_ns) {
             return None;
         }
         let since_ns = self.load.pace.beginning().due_ns(self.phase_count);

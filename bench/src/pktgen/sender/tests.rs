@@ -171,6 +171,33 @@ fn a_pause_at_the_end_counts_as_time_or_costs_packets() {
 }
 
 #[test]
+fn a_sender_without_room_ends_with_its_time() {
+    for (tcp, count) in [(false, None), (false, Some(10)), (true, None)] {
+        let load = Load { count, ..load(None) };
+        let mut sender = Sender::new(traffic(tcp, 1, 1), load, Run::new(RUN), 0, 0);
+        let mut now_ns = 0;
+        // UDP: until packets count. TCP: a SYN without an answer.
+        while sender.sent() < if tcp { 0 } else { 5 } || now_ns == 0 {
+            if let Some(job) = sender.next(now_ns) {
+                sender.write(&job, &mut [0; 2_048]);
+            }
+            now_ns += STEP;
+        }
+        while !sender.is_over() {
+            sender.blocked(now_ns);
+            now_ns += STEP;
+            assert!(now_ns < 3_000_000_000, "{tcp} {count:?}");
+        }
+        let mut report = sender.finish();
+        let due = if tcp { 0 } else { count.unwrap_or(5_000) };
+        assert_eq!(report.sent + report.missed, due);
+        report.take_back(3);
+        assert_eq!(report.sent + report.missed, due);
+        assert_eq!(report.steps.iter().sum::<u64>(), report.sent);
+    }
+}
+
+#[test]
 fn one_that_is_ended_before_its_time_knows_how_long_it_sent() {
     let mut sender = Sender::new(traffic(false, 1, 1), load(None), Run::new(RUN), 0, 0);
     let mut frame = vec![0; 2_048];
