@@ -40,11 +40,13 @@ impl TrafficArgs {
             Some(rx) if *rx != self.tx => Some(self.interface("--rx", rx)?),
             _ => None,
         };
+        let interfaces = if receiver.is_some() { 2 } else { 1 };
+        let cores = cores::choose(&self.cores, &cores::usable()?, interfaces)?;
         Ok(SessionPlan {
             sender,
             receiver,
             responds: self.respond || self.protocol == Protocol::Tcp,
-            cores: cores::choose(&self.cores, &cores::usable()?)?,
+            cores,
             waiting: self.poll,
             xdp: self.xdp,
         })

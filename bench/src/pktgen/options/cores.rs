@@ -6,19 +6,16 @@ use nix::unistd::Pid;
 use super::checked::usage;
 use crate::error::{BenchError, Result};
 
-/// A thread for each interface at most.
-const MOST: usize = 2;
-
 /// Those that were given, or as many of the first as leave enough to what is measured.
 ///
 /// # Errors
 /// [`BenchError::Usage`] for more than there is work for, or one that this process may not use.
-pub(super) fn choose(given: &[usize], usable: &[usize]) -> Result<Vec<usize>> {
+pub(super) fn choose(given: &[usize], usable: &[usize], interfaces: usize) -> Result<Vec<usize>> {
     if given.is_empty() {
-        let wanted = if usable.len() > 3 { MOST } else { 1 };
+        let wanted = if usable.len() > 3 { interfaces } else { 1 };
         return Ok(usable.iter().copied().take(wanted).collect());
     }
-    if given.len() > MOST {
+    if given.len() > interfaces {
         let message = format!("{} are too many; give one, or one for each interface", given.len());
         return Err(usage("--cores", message));
     }
@@ -59,19 +56,22 @@ mod tests {
 
     #[test]
     fn cores_that_are_there_are_taken() {
-        assert_eq!(choose(&[], &[2, 3]).expect("a core"), [2]);
-        assert_eq!(choose(&[], &[1, 2, 3, 4]).expect("cores"), [1, 2]);
-        assert_eq!(choose(&[3, 2], &[2, 3]).expect("cores"), [3, 2]);
+        assert_eq!(choose(&[], &[2, 3], 2).expect("a core"), [2]);
+        assert_eq!(choose(&[], &[1, 2, 3, 4], 2).expect("cores"), [1, 2]);
+        assert_eq!(choose(&[3, 2], &[2, 3], 2).expect("cores"), [3, 2]);
+        assert_eq!(choose(&[], &[1, 2, 3, 4], 1).expect("a core"), [1]);
         assert!(!usable().expect("cores").is_empty());
     }
 
     #[test]
     fn cores_that_are_not_are_refused() {
-        let refused = |given: &[usize], message: &str| {
-            let error = choose(given, &[0, 1, 2, 8]).expect_err("there is no such core");
+        let refused = |given: &[usize], interfaces, message: &str| {
+            let error =
+                choose(given, &[0, 1, 2, 8], interfaces).expect_err("there is no such core");
             assert_eq!(error.to_string(), message);
         };
-        refused(&[0, 1, 2], "--cores: 3 are too many; give one, or one for each interface");
-        refused(&[0, 99], "--cores: there is no core 99 for this process, only 0-2,8");
+        refused(&[0, 1, 2], 2, "--cores: 3 are too many; give one, or one for each interface");
+        refused(&[0, 1], 1, "--cores: 2 are too many; give one, or one for each interface");
+        refused(&[0, 99], 2, "--cores: there is no core 99 for this process, only 0-2,8");
     }
 }
