@@ -108,6 +108,53 @@ fn replies_are_counted_by_themselves() {
 }
 
 #[test]
+fn replies_that_are_not_translated_back_are_none() {
+    within_rig(|| {
+        let there = Forwarder::start("d0", "d1", Deeds { backends: 1, ..Deeds::default() });
+        let back = Forwarder::start("d1", "d0", Deeds::default());
+        let result = pktgen("--respond --flows 16 --rate 3k --count 1000 --warm-up 0");
+        there.stop();
+        back.stop();
+        let of = |direction, name| count(&result, direction, name);
+        assert_eq!((of("forward", "received"), of("forward", "moved")), (1_000, 0), "{result}");
+        assert_eq!((of("reply", "sent"), of("reply", "received")), (1_000, 0), "{result}");
+        assert_eq!((of("reply", "mistranslated"), of("reply", "lost")), (1_000, 1_000));
+    });
+}
+
+#[test]
+fn replies_to_flows_that_are_over_are_theirs() {
+    within_rig(|| {
+        let slow = Deeds { delay: Duration::from_millis(20), ..Deeds::default() };
+        let there = Forwarder::start("d0", "d1", slow);
+        let back = Forwarder::start("d1", "d0", Deeds::default());
+        // Meanwhile five others have had the place of each.
+        let result =
+            pktgen("--respond --flows 4 --new-flows 1k --rate 3k --count 2000 --warm-up 0");
+        there.stop();
+        back.stop();
+        for name in ["lost", "mistranslated", "moved"] {
+            assert_eq!(
+                count(&result, "forward", name) + count(&result, "reply", name),
+                0,
+                "{name}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_flow_that_changes_its_backend_has_moved() {
+    within_rig(|| {
+        let there = Forwarder::start("d0", "d1", Deeds { backends: 2, ..Deeds::default() });
+        let result = pktgen("--flows 1 --rate 3k --count 1000 --warm-up 0");
+        there.stop();
+        let of = |name| count(&result, "forward", name);
+        assert_eq!((of("received"), of("lost"), of("moved")), (1_000, 0, 500), "{result}");
+    });
+}
+
+#[test]
 fn tcp_opens_moves_data_and_closes() {
     within_rig(|| {
         let there = Forwarder::start("d0", "d1", Deeds::default());
@@ -118,6 +165,8 @@ fn tcp_opens_moves_data_and_closes() {
         for direction in ["forward", "reply"] {
             assert_eq!(count(&result, direction, "lost"), 0, "{result}");
             assert_eq!(count(&result, direction, "corrupted"), 0);
+            assert_eq!(count(&result, direction, "mistranslated"), 0);
+            assert_eq!(count(&result, direction, "moved"), 0);
         }
         let first = &result["forward"]["first_packet_latency_ns"]["packets"];
         assert!(first.as_u64().expect("first packets") >= 80, "{result}");

@@ -4,6 +4,8 @@ use hdrhistogram::Histogram;
 
 use super::packet::Located;
 use super::stamp::{Found, Run, Stamp};
+use super::translation::path;
+use super::tuples::Tuple;
 
 /// Sequence numbers back to which a packet is known to have come twice.
 const WINDOW: u64 = 1 << 20;
@@ -29,6 +31,11 @@ pub(crate) struct Counts {
     pub(crate) corrupted: u64,
     /// Packets of somebody else's, or of another trial.
     pub(crate) foreign: u64,
+    /// Replies that do not come from where their flow was sent, or are for somebody else. They
+    /// count as lost, too.
+    pub(crate) mistranslated: u64,
+    /// Packets that were brought to another destination than their flow's first one.
+    pub(crate) moved: u64,
 }
 
 /// What came of one direction during one trial.
@@ -40,6 +47,8 @@ pub(crate) struct Meter {
     newest: u64,
     /// The newest packet of every flow, and of the one that had its place before.
     newest_of_flow: Vec<[u64; 2]>,
+    /// The path of each one's first packet.
+    path_of_flow: Vec<[u64; 2]>,
     latency: Histogram<u64>,
     first_latency: Histogram<u64>,
     steps: Vec<u64>,
@@ -99,6 +108,7 @@ impl Meter {
             seen: vec![0; WORDS].into(),
             newest: 0,
             newest_of_flow: vec![[0; 2]; flows as usize],
+            path_of_flow: vec![[0; 2]; flows as usize],
             latency: histogram(),
             first_latency: histogram(),
             steps: Vec::new(),
@@ -127,6 +137,25 @@ impl Meter {
             Found::Corrupted => self.counts.corrupted += 1,
             _ => self.counts.foreign += 1,
         }
+    }
+
+    /// A packet came with addresses that it must not have.
+    #[cold]
+    pub(crate) fn take_mistranslated(&mut self, stamp: &Stamp) {
+        self.counts.mistranslated += u64::from(stamp.counts);
+    }
+
+    /// A packet came to a destination: the same as those of its flow before?
+    #[inline]
+    pub(crate) fn follow(&mut self, stamp: &Stamp, tuple: &Tuple) {
+        let Some(first) = self.path_of_flow.get_mut(stamp.flow as usize) else { return };
+        let first = &mut first[usize::from(stamp.odd)];
+        let this = path(tuple);
+        // From another source it is of another flow, whose first packet was lost.
+        if stamp.first || this >> 32 != *first >> 32 {
+            *first = this;
+        }
+        self.counts.moved += u64::from(stamp.counts && this != *first);
     }
 
     /// A packet came.
@@ -242,6 +271,30 @@ mod tests {
     fn order_counts_within_a_flow() {
         let counts = metered(&[(0, 13), (1, 10), (0, 12), (0, 14), (1, 15), (1, 11)]);
         assert_eq!((counts.received, counts.reordered), (6, 2));
+    }
+
+    #[test]
+    fn a_flow_that_is_brought_elsewhere_is_noticed() {
+        let to = |port, backend: u8| Tuple {
+            source: ([10, 0, 0, 1].into(), port),
+            destination: ([10, 0, 0, backend].into(), 80),
+        };
+        let mut meter = Meter::new(2);
+        let first = Stamp { first: true, ..stamp(0, 11) };
+        // What does not count says where a flow belongs, too.
+        meter.follow(&stamp(0, 9), &to(1, 7));
+        meter.follow(&stamp(0, 10), &to(1, 7));
+        meter.follow(&stamp(1, 12), &to(2, 8));
+        assert_eq!(meter.counts.moved, 0);
+        meter.follow(&stamp(0, 13), &to(1, 8));
+        meter.follow(&stamp(0, 14), &to(1, 7));
+        assert_eq!(meter.counts.moved, 1);
+        // Another flow may go elsewhere, even if its first packet was lost.
+        meter.follow(&first, &to(1, 8));
+        meter.follow(&stamp(0, 15), &to(1, 8));
+        meter.follow(&stamp(0, 16), &to(3, 7));
+        meter.follow(&stamp(0, 17), &to(3, 7));
+        assert_eq!(meter.counts.moved, 1);
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! | `options` | what people type, and whether that can be |
 //! | `tuples`, `slot`, `schedule`, `sender` | which packet is next, and when: no I/O, no clock |
 //! | `stamp`, `packet`, `frame`, `answer` | bytes |
-//! | `meter` | what arrived |
+//! | `meter`, `translation` | what arrived, and whether it came to the right place |
 //! | `part` | what packets mean where they arrive |
 //! | `interface`, `take`, `end`, `station` | AF_XDP sockets, and the threads that serve them |
 //! | `session`, `shared` | one trial after the other |
@@ -39,6 +39,7 @@ mod source;
 mod stamp;
 mod station;
 mod take;
+mod translation;
 mod tuples;
 
 pub(crate) use frame::{Link, Shape};

@@ -4,6 +4,7 @@
 use etherparse::checksum::u64_16bit_word as sum;
 
 use super::stamp::STAMP_BYTES;
+use super::tuples::Tuple;
 
 /// Bytes of an Ethernet header.
 pub(crate) const ETHERNET_BYTES: usize = 14;
@@ -100,6 +101,17 @@ impl Located {
         frame.get(self.stamp..self.stamp + STAMP_BYTES)?.try_into().ok()
     }
 
+    /// Both ends, as the packet names them.
+    #[inline]
+    pub(crate) fn tuple(&self, frame: &[u8]) -> Option<Tuple> {
+        let addresses = match self.ipv6 {
+            true => [address::<16>(frame, 22)?.into(), address::<16>(frame, 38)?.into()],
+            false => [address::<4>(frame, 26)?.into(), address::<4>(frame, 30)?.into()],
+        };
+        let ports = [word(frame, self.transport)?, word(frame, self.transport + 2)?];
+        Some(Tuple { source: (addresses[0], ports[0]), destination: (addresses[1], ports[1]) })
+    }
+
     /// Where the transport's checksum is.
     pub(crate) fn checksum(&self) -> usize {
         self.transport + if self.tcp.is_some() { 16 } else { 6 }
@@ -132,6 +144,11 @@ impl Located {
 pub(crate) fn pseudo_header(protocol: u8, length: usize) -> u64 {
     let words = sum::add_2bytes(0, [0, protocol]);
     sum::add_4bytes(words, (length as u32).to_be_bytes())
+}
+
+#[inline]
+fn address<const BYTES: usize>(frame: &[u8], at: usize) -> Option<[u8; BYTES]> {
+    frame.get(at..at + BYTES)?.try_into().ok()
 }
 
 #[inline]

@@ -56,17 +56,28 @@ impl Part {
         let stamp = arrival.stamp;
         match stamp.direction {
             Direction::Forward => match &mut self.forward {
-                Some(meter) => meter.take(&stamp, now_ns),
+                Some(meter) => {
+                    if let Some(tuple) = arrival.located.tuple(bytes) {
+                        meter.follow(&stamp, &tuple);
+                    }
+                    meter.take(&stamp, now_ns);
+                }
                 None => self.refuse(Found::Foreign),
             },
             Direction::Reply => {
-                match &mut self.reply {
-                    Some(meter) => meter.take(&stamp, now_ns),
-                    None => self.refuse(Found::Foreign),
+                let (Some(meter), Some(Source::Flows(sender))) =
+                    (&mut self.reply, &mut self.source)
+                else {
+                    self.refuse(Found::Foreign);
+                    return false;
+                };
+                let tuple = arrival.located.tuple(bytes);
+                if !tuple.is_some_and(|tuple| sender.expects(stamp.flow, &tuple)) {
+                    meter.take_mistranslated(&stamp);
+                    return false;
                 }
-                if let (Some(Source::Flows(sender)), Some(tcp)) =
-                    (&mut self.source, &arrival.located.tcp)
-                {
+                meter.take(&stamp, now_ns);
+                if let Some(tcp) = &arrival.located.tcp {
                     sender.receive(stamp.flow, stamp.odd, tcp);
                 }
                 return false;

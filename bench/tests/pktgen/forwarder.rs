@@ -32,6 +32,9 @@ pub(crate) struct Deeds {
     pub(crate) swap_every: Option<u64>,
     pub(crate) damage_every: Option<u64>,
     pub(crate) delay: Duration,
+    /// Packets are for 10.2.0.101 and so on instead, so many backends in turn. Nobody translates
+    /// their replies back.
+    pub(crate) backends: u8,
 }
 
 /// What it did.
@@ -142,6 +145,9 @@ impl Done {
         exchanged: &mut Option<Vec<u8>>,
     ) -> Vec<Vec<u8>> {
         self.seen += 1;
+        if deeds.backends > 0 {
+            translate(&mut frame, 101 + (self.seen % u64::from(deeds.backends)) as u8);
+        }
         let is_due =
             |every: Option<u64>| every.is_some_and(|every| self.seen.is_multiple_of(every));
         if let Some(before) = exchanged.take() {
@@ -167,6 +173,15 @@ impl Done {
         }
         vec![frame]
     }
+}
+
+/// UDP over IPv4: another destination, with the sums that belong to it.
+fn translate(frame: &mut [u8], host: u8) {
+    frame[30..34].copy_from_slice(&[10, 2, 0, host]);
+    let (header, _) = etherparse::Ipv4Header::from_slice(&frame[14..]).expect("IPv4");
+    frame[24..26].copy_from_slice(&header.calc_header_checksum().to_be_bytes());
+    // None (RFC 768).
+    frame[40..42].fill(0);
 }
 
 /// Takes what comes in at an interface, or sends out of it.

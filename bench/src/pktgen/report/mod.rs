@@ -44,6 +44,14 @@ pub(crate) struct DirectionResult {
     pub(crate) corrupted: u64,
     /// Packets that were not of this run.
     pub(crate) foreign: u64,
+    /// Replies that did not come from where their flow was sent, or were for somebody else. They
+    /// count as lost.
+    #[serde(default)]
+    pub(crate) mistranslated: u64,
+    /// Packets that came to another destination than their flow's first one: a flow whose backend
+    /// changed. They count as received.
+    #[serde(default)]
+    pub(crate) moved: u64,
     /// Packets a second.
     pub(crate) sent_pps: f64,
     /// Packets a second.
@@ -76,6 +84,8 @@ impl DirectionResult {
             duplicated: counts.duplicated,
             corrupted: counts.corrupted,
             foreign: counts.foreign,
+            mistranslated: counts.mistranslated,
+            moved: counts.moved,
             sent_pps: ratio(*sent as f64, seconds),
             received_pps: ratio(counts.received as f64, seconds),
             latency_ns: Latency::of(latency),

@@ -71,6 +71,14 @@ impl PktgenResult {
             (trial.dropped_by_sender, "packets were dropped by the sending device (of those lost)"),
             (trial.overrun, "packets found the generator's rings full (of those lost)"),
             (trial.forward.foreign, "packets were not of this run"),
+            (
+                trial.forward.moved,
+                "packets came to another destination than their flow's first one",
+            ),
+            (
+                trial.reply.as_ref().map_or(0, |reply| reply.mistranslated),
+                "replies did not come from where their flow was sent: they count as lost",
+            ),
             (trial.retries, "TCP segments got no answer in time and were sent again"),
             (trial.never_open, "TCP flows never opened"),
             (trial.new_flows, "flows took the place of others"),

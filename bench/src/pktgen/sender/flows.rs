@@ -4,6 +4,7 @@ use super::{Role, Sender};
 use crate::pktgen::packet::Tcp;
 use crate::pktgen::schedule::Pace;
 use crate::pktgen::slot::{Progress, State};
+use crate::pktgen::tuples::Tuple;
 
 /// Flows that are looked at for one that can send.
 const TRIES: usize = 64;
@@ -46,7 +47,18 @@ impl Sender {
         let tuple = self.traffic.tuples.nth(self.made);
         self.made += 1;
         self.report.new_flows += 1;
-        self.slots[slot as usize].replace(tuple);
+        let flow = &mut self.slots[slot as usize];
+        self.former.add(slot, &flow.tuple);
+        flow.replace(tuple);
+    }
+
+    /// Whether a reply is one to its flow, or to one that had the place before: it comes from where
+    /// that was sent, and for whom it was.
+    #[inline]
+    pub(crate) fn expects(&self, slot: u32, reply: &Tuple) -> bool {
+        let asked = reply.reversed();
+        let Some(flow) = self.slots.get(slot as usize) else { return false };
+        flow.tuple == asked || self.former.has(slot, &asked)
     }
 
     /// TCP: what got no answer in time is sent again.

@@ -24,6 +24,7 @@ use super::meter::count_step;
 use super::schedule::Pace;
 use super::slot::Slot;
 use super::stamp::Run;
+use super::translation::Former;
 pub(crate) use load::{Load, OPEN_RATE_PPS, SenderReport, Traffic};
 
 /// A segment that got no answer is sent again after so long.
@@ -83,6 +84,7 @@ pub(crate) struct Sender {
     pattern: Vec<u8>,
     slots: Vec<Slot>,
     order: Vec<u32>,
+    former: Former,
     /// Flows made so far: the next one's place among all tuples.
     made: u64,
     phase: Phase,
@@ -129,6 +131,7 @@ impl Sender {
             pattern,
             slots,
             order,
+            former: Former::new(load.new_flows.is_some()),
             made: made + u64::from(traffic.flows),
             phase: Phase::Open,
             phase_start_ns: now_ns,
