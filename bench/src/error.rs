@@ -134,6 +134,15 @@ pub(crate) enum BenchError {
         /// TCP flows that got no answer.
         never_open: u64,
     },
+    /// The generator did not run while it was to send.
+    #[error(
+        "no packet was sent in {tries} trials: the generator's core was taken by others; let nothing \
+         else run, or give --cores"
+    )]
+    NoTurn {
+        /// One after the other.
+        tries: usize,
+    },
     /// A saved result.
     #[error("{}: {message}", path.display())]
     Result {

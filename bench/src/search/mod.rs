@@ -26,6 +26,8 @@ const EXCEED_RATIO: f64 = 0.5;
 /// Of final trials, that decide on a load.
 const DECIDING_TRIALS: f64 = 2.0;
 const MIN_LOAD_PPS: f64 = 100.0;
+/// Trials at a load in which the generator may send nothing at all.
+const START_TRIES: usize = 4;
 /// Trials of one search: one that goes on for longer measures the weather.
 const MAX_TRIALS: usize = 400;
 const PERCENT: f64 = 0.01;
@@ -96,16 +98,28 @@ fn search(args: &SearchArgs, interrupt: &Interrupt) -> Result<SearchResult> {
     }
     let session = Session::open(plan, content, interrupt)?;
     let path = session.path();
-    let (trials, measured, interrupted) = (Vec::new(), 0, false);
     let traffic = described;
-    let mut search = Search { args, traffic, alone, session, trials, measured, interrupted };
+    let mut search = Search {
+        args,
+        traffic,
+        alone,
+        session,
+        trials: Vec::new(),
+        measured: 0,
+        interrupted: false,
+        failure: None,
+    };
     let goals = search.throughput()?;
-    let mut latencies = Vec::new();
-    if !args.no_latency && !search.interrupted {
-        latencies = search.latencies(&goals)?;
+    if !goals.iter().any(GoalResult::is_known) {
+        match search.failure {
+            Some(failure) => return Err(failure),
+            None if goals.is_empty() => return Err(BenchError::Interrupted),
+            None => {}
+        }
     }
-    if goals.is_empty() && search.interrupted {
-        return Err(BenchError::Interrupted);
+    let mut latencies = Vec::new();
+    if !args.no_latency {
+        search.latencies(&goals, &mut latencies);
     }
     Ok(SearchResult {
         origin,
@@ -116,6 +130,7 @@ fn search(args: &SearchArgs, interrupt: &Interrupt) -> Result<SearchResult> {
         trials: search.trials,
         bias,
         interrupted: search.interrupted,
+        failure: search.failure.map(|failure| failure.to_string()),
     })
 }
 
@@ -140,6 +155,8 @@ struct Search<'a> {
     trials: Vec<Trial>,
     measured: usize,
     interrupted: bool,
+    /// What ended it: what was found before is kept.
+    failure: Option<BenchError>,
 }
 
 impl Search<'_> {
@@ -155,23 +172,35 @@ impl Search<'_> {
                 width: self.args.width * PERCENT,
             };
             while let Some(next) = goal.next(&self.trials, range) {
-                if self.interrupted || self.measured >= MAX_TRIALS {
+                if self.is_ended() || self.measured >= MAX_TRIALS {
                     break;
                 }
-                self.one(next)?;
+                if let Err(failure) = self.one(next) {
+                    self.fail(failure);
+                }
             }
             if self.trials.is_empty() {
                 break;
             }
-            // Interrupted, it still says how far the bounds have come.
+            // Ended before its time, it still says how far the bounds have come.
             let result = GoalResult::new(goal, &self.trials, range);
             progress(&result.text());
             results.push(result);
-            if self.interrupted {
+            if self.is_ended() {
                 break;
             }
         }
         Ok(results)
+    }
+
+    /// By a signal, or by what went wrong.
+    fn is_ended(&self) -> bool {
+        self.interrupted || self.failure.is_some()
+    }
+
+    fn fail(&mut self, failure: BenchError) {
+        progress(&format!("ended: {failure}"));
+        self.failure = Some(failure);
     }
 
     /// What can be tried: the fastest that the generator is, unless that is given.
@@ -213,7 +242,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn latencies(&mut self, goals: &[GoalResult]) -> Result<Vec<LatencyResult>> {
+    fn latencies(&mut self, goals: &[GoalResult], results: &mut Vec<LatencyResult>) {
         let mut loads = vec![("no load".to_owned(), NO_LOAD_PPS)];
         if let Some(goal) = goals.last()
             && let Some(lower) = goal.lower_pps
@@ -224,19 +253,30 @@ impl Search<'_> {
                 }),
             );
         }
-        let mut results = Vec::new();
-        for (name, load_pps) in loads {
-            let pace = Pace::Even { pps: Rate::new(load_pps) };
-            let trial = self.trial(pace, self.args.latency)?;
-            if self.interrupted {
+        for (at, load_pps) in loads {
+            if self.is_ended() {
                 break;
             }
-            let bias = self.bias(pace)?;
-            let result = LatencyResult { at: name, load_pps, trial, bias };
-            progress(&result.text());
-            results.push(result);
+            match self.latency(at, load_pps) {
+                Ok(Some(result)) => {
+                    progress(&result.text());
+                    results.push(result);
+                }
+                Ok(None) => {}
+                Err(failure) => self.fail(failure),
+            }
         }
-        Ok(results)
+    }
+
+    /// At one load; none when a signal came.
+    fn latency(&mut self, at: String, load_pps: f64) -> Result<Option<LatencyResult>> {
+        let pace = Pace::Even { pps: Rate::new(load_pps) };
+        let trial = self.trial(pace, self.args.latency)?;
+        if self.interrupted {
+            return Ok(None);
+        }
+        let bias = self.bias(pace)?;
+        Ok(Some(LatencyResult { at, load_pps, trial, bias }))
     }
 
     /// The generator's own at such a load.
@@ -257,12 +297,17 @@ impl Search<'_> {
 
     fn trial(&mut self, pace: Pace, seconds: f64) -> Result<TrialResult> {
         let load = self.args.traffic.load(pace, ns(seconds), WARM_UP_NS);
-        let outcome = self.session.trial(load, |_| {})?;
-        self.interrupted |= outcome.interrupted;
-        let result = TrialResult::of(&outcome);
-        if result.forward.sent == 0 && !self.interrupted {
-            return Err(BenchError::NothingSent { never_open: result.never_open });
+        for _ in 0..START_TRIES {
+            let outcome = self.session.trial(load, |_| {})?;
+            self.interrupted |= outcome.interrupted;
+            let result = TrialResult::of(&outcome);
+            if result.forward.sent > 0 || self.interrupted {
+                return Ok(result);
+            }
+            if result.never_open > 0 {
+                return Err(BenchError::NothingSent { never_open: result.never_open });
+            }
         }
-        Ok(result)
+        Err(BenchError::NoTurn { tries: START_TRIES })
     }
 }

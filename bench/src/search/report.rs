@@ -8,6 +8,8 @@ use crate::pktgen::{Bias, DirectionResult, Latency, Rate, TrafficInfo, TrialResu
 use crate::result::Origin;
 
 const MPPS: f64 = 1e6;
+/// Of packets: from here on, those that arrived do not stand for all.
+const TELLING_LOSS: f64 = 0.001;
 
 /// What was found for one loss ratio.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,6 +50,11 @@ impl GoalResult {
             min_pps: range.min_pps,
             max_pps: range.max_pps,
         }
+    }
+
+    /// Whether there is a bound.
+    pub(super) fn is_known(&self) -> bool {
+        self.lower_pps.is_some() || self.upper_pps.is_some()
     }
 
     /// One line.
@@ -111,10 +118,20 @@ impl LatencyResult {
 
     /// One line.
     pub(super) fn text(&self) -> String {
-        let latency = self.trial.forward.latency_ns.as_ref();
-        let p50 = latency.map_or(0.0, |latency| latency.p50 as f64 / 1e3);
-        let p99 = latency.map_or(0.0, |latency| latency.p99 as f64 / 1e3);
-        format!("latency at {}: p50 {p50:.1} µs, p99 {p99:.1} µs", self.at)
+        let DirectionResult { latency_ns, first_packet_latency_ns, .. } = &self.trial.forward;
+        let (latency, of) = match (latency_ns, first_packet_latency_ns) {
+            (Some(latency), _) => (latency, ""),
+            (None, Some(latency)) => (latency, " of flows' first packets, others there were none"),
+            (None, None) => return format!("latency at {}: nothing arrived", self.at),
+        };
+        let [p50, p99] = [latency.p50, latency.p99].map(|ns| ns as f64 / 1e3);
+        let lost = self.trial.unserved_share();
+        let loss = if lost > TELLING_LOSS {
+            format!("; {:.1}% was lost", lost * 100.0)
+        } else {
+            String::new()
+        };
+        format!("latency at {}: p50 {p50:.1} µs, p99 {p99:.1} µs{of}{loss}", self.at)
     }
 }
 
@@ -138,6 +155,8 @@ pub(crate) struct SearchResult {
     pub(crate) bias: Option<Bias>,
     /// Whether a signal ended it before its time.
     pub(crate) interrupted: bool,
+    /// What went wrong and ended it before its time.
+    pub(crate) failure: Option<String>,
 }
 
 impl SearchResult {
@@ -181,6 +200,12 @@ impl SearchResult {
         }
         if self.interrupted {
             let _ = writeln!(text, "Interrupted: this is what was found until then.");
+        }
+        if let Some(failure) = &self.failure {
+            let _ = writeln!(
+                text,
+                "Ended before its time: {failure}. This is what was found until then."
+            );
         }
         text
     }
