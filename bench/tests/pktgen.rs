@@ -4,6 +4,7 @@
 #[path = "pktgen/forwarder.rs"]
 mod forwarder;
 
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -370,26 +371,45 @@ fn an_interrupted_run_keeps_what_was_measured() {
     });
 }
 
+/// So many packets, 2 ms apart.
+fn write_capture(path: &Path, packets: u16) {
+    let file = std::fs::File::create(path).expect("a file");
+    let mut writer = pcap_file::pcap::PcapWriter::new(file).expect("a header");
+    for number in 0..packets {
+        let mut frame = Vec::new();
+        etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
+            .ipv4([10, 9, 9, 1], [10, 9, 9, 2], 64)
+            .udp(1_000, number)
+            .write(&mut frame, &[7; 40])
+            .expect("a packet");
+        let time = Duration::from_millis(u64::from(number) * 2);
+        let packet = pcap_file::pcap::PcapPacket::new_owned(time, frame.len() as u32, frame);
+        writer.write_packet(&packet).expect("written");
+    }
+}
+
+#[test]
+fn one_packet_has_no_times_to_be_repeated_at() {
+    within_rig(|| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("one.pcap");
+        write_capture(&path, 1);
+        let line = format!("pktgen --tx g0 --rx g1 --pcap {} --duration 1", path.display());
+        refused(&line, "--pcap: of one packet nobody knows when it would come again; give --rate");
+        let forwarder = Forwarder::start("d0", "d1", Deeds::default());
+        let result = pktgen(&format!("--pcap {} --duration 1 --rate 500", path.display()));
+        forwarder.stop();
+        assert_eq!(count(&result, "forward", "received"), 500, "{result}");
+        assert_eq!(result["pace"], "500 pps");
+    });
+}
+
 #[test]
 fn a_capture_is_replayed_as_it_is() {
     within_rig(|| {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("hand-made.pcap");
-        let mut writer =
-            pcap_file::pcap::PcapWriter::new(std::fs::File::create(&path).expect("a file"))
-                .expect("a header");
-        for number in 0..50_u32 {
-            let mut frame = Vec::new();
-            etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
-                .ipv4([10, 9, 9, 1], [10, 9, 9, 2], 64)
-                .udp(1_000, number as u16)
-                .write(&mut frame, &[7; 40])
-                .expect("a packet");
-            let time = Duration::from_millis(u64::from(number) * 2);
-            let packet = pcap_file::pcap::PcapPacket::new_owned(time, frame.len() as u32, frame);
-            writer.write_packet(&packet).expect("written");
-        }
-        drop(writer);
+        write_capture(&path, 50);
         let forwarder =
             Forwarder::start("d0", "d1", Deeds { drop_every: Some(10), ..Deeds::default() });
         let result = pktgen(&format!("--pcap {}", path.display()));
@@ -399,6 +419,7 @@ fn a_capture_is_replayed_as_it_is() {
         assert_eq!(count(&result, "forward", "received"), 45);
         let seconds = result["seconds"].as_f64().expect("seconds");
         assert!((0.098..1.0).contains(&seconds), "50 packets 2 ms apart took {seconds} s");
+        assert_eq!(result["pace"], "at its own times");
         let line =
             format!("pktgen --tx g0 --rx g1 --poll adaptive -o json --pcap {}", path.display());
         let with_bias: Value = serde_json::from_slice(&bench(&line).stdout).expect("JSON");

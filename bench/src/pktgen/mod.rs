@@ -84,6 +84,10 @@ fn measure(args: &PktgenArgs, interrupt: &Interrupt) -> Result<PktgenResult> {
         Content::Flows(traffic) => Some(args.traffic.describe(traffic)),
         Content::Replay { .. } => None,
     };
+    let pace = match &content {
+        Content::Replay { as_captured: true, .. } => "at its own times".to_owned(),
+        _ => load.pace.to_string(),
+    };
     let mut session = Session::open(plan, content, interrupt)?;
     let path = session.path();
     let mut progress = Progress::new("", &load);
@@ -96,5 +100,5 @@ fn measure(args: &PktgenArgs, interrupt: &Interrupt) -> Result<PktgenResult> {
         }
         return Err(BenchError::NothingSent { never_open: trial.never_open });
     }
-    Ok(PktgenResult { origin, path, traffic, pace: load.pace.to_string(), trial, bias })
+    Ok(PktgenResult { origin, path, traffic, pace, trial, bias })
 }

@@ -11,7 +11,6 @@ use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::PcapNgReader;
 
 use super::meter::count_step;
-use super::schedule::Pace;
 use super::sender::{Load, STALLED_NS, SenderReport};
 use crate::error::{BenchError, Result};
 
@@ -62,6 +61,11 @@ impl Capture {
     /// How many frames there are.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// From the first frame to the last.
+    pub(crate) fn span_ns(&self) -> u64 {
+        self.0.last().map_or(0, |(_, time)| *time)
     }
 
     /// Bytes of the longest frame.
@@ -116,6 +120,8 @@ pub(crate) struct Replay {
     /// As it was captured, if no pace is asked for.
     as_captured: bool,
     start_ns: u64,
+    /// Packets that are to be sent, if that is known.
+    planned: Option<u64>,
     sent: u64,
     /// When the last packet was sent.
     progress_ns: u64,
@@ -127,16 +133,19 @@ impl Replay {
     /// Begins at `now_ns`.
     pub(crate) fn new(capture: Capture, load: Load, as_captured: bool, now_ns: u64) -> Self {
         let report = SenderReport::default();
-        Self {
+        let mut replay = Self {
             capture,
             load,
             as_captured,
             start_ns: now_ns,
+            planned: None,
             sent: 0,
             progress_ns: now_ns,
             over: false,
             report,
-        }
+        };
+        replay.planned = load.count.or_else(|| replay.due_before(load.duration_ns));
+        replay
     }
 
     /// All packets count.
@@ -157,19 +166,30 @@ impl Replay {
     /// There is no room for a packet: it ends with its time, or when it has none and nothing could
     /// leave for too long.
     pub(crate) fn blocked(&mut self, now_ns: u64) {
-        let since_ns = now_ns.saturating_sub(self.start_ns);
         let stalled = self.load.count.is_some() && now_ns >= self.progress_ns + STALLED_NS;
-        if stalled || since_ns >= self.load.duration_ns {
-            self.stop(now_ns);
+        if stalled || self.is_sent(now_ns) {
+            self.end(self.planned, now_ns);
         }
     }
 
     /// Ends it before its time.
     pub(crate) fn stop(&mut self, now_ns: u64) {
-        if !self.over {
-            self.over = true;
-            self.report.elapsed_ns = now_ns.saturating_sub(self.start_ns).max(1);
+        let since_ns = now_ns.saturating_sub(self.start_ns);
+        let due = self.due_before(since_ns.saturating_sub(self.load.grace_ns()));
+        let most = self.load.count.unwrap_or(u64::MAX);
+        self.end(due.map(|due| due.min(most)), now_ns);
+    }
+
+    /// No more is sent, of so many packets that were due.
+    fn end(&mut self, due: Option<u64>, now_ns: u64) {
+        if self.over {
+            return;
         }
+        self.over = true;
+        self.report.missed = due.unwrap_or(0).saturating_sub(self.sent);
+        // Who was late took longer than the schedule says.
+        let since_ns = now_ns.saturating_sub(self.start_ns);
+        self.report.elapsed_ns = self.due_ns().unwrap_or(0).max(since_ns).max(1);
     }
 
     /// When the next packet is due.
@@ -191,23 +211,41 @@ impl Replay {
         if !self.as_captured {
             return self.load.pace.due_ns(self.sent);
         }
-        let whole = self.capture.0.last().map_or(0, |(_, time)| *time);
         let rounds = self.sent / self.capture.len() as u64;
-        self.frame(self.sent).map(|(_, time)| rounds * whole + time)
+        self.frame(self.sent).map(|(_, time)| rounds * self.capture.span_ns() + time)
+    }
+
+    /// Packets that are due before so many nanoseconds are over; `None` for "as many as go".
+    fn due_before(&self, ns: u64) -> Option<u64> {
+        if !self.as_captured {
+            return self.load.pace.due_before(ns);
+        }
+        let span_ns = self.capture.span_ns().max(1);
+        let begun = self.capture.0.partition_point(|(_, time)| *time < ns % span_ns);
+        Some(ns / span_ns * self.capture.len() as u64 + begun as u64)
+    }
+
+    /// Whether all packets were sent, or their time is over.
+    fn is_sent(&self, now_ns: u64) -> bool {
+        let load = &self.load;
+        if self.planned.is_some_and(|planned| self.sent >= planned) {
+            return true;
+        }
+        let grace_ns = if self.planned.is_some() { load.grace_ns() } else { 0 };
+        let since_ns = now_ns.saturating_sub(self.start_ns);
+        load.count.is_none() && since_ns >= load.duration_ns + grace_ns
     }
 
     /// The next packet, if one is due.
     pub(crate) fn next(&mut self, now_ns: u64) -> Option<ReplayJob> {
-        let since_ns = now_ns.saturating_sub(self.start_ns);
-        let all_sent = self.load.count.is_some_and(|count| self.sent >= count);
-        if self.over || all_sent || since_ns >= self.load.duration_ns {
-            self.over = true;
-            self.report.elapsed_ns = match (self.as_captured, self.load.pace) {
-                (false, Pace::Even { .. }) => self.due_ns().unwrap_or(since_ns).max(1),
-                _ => self.report.elapsed_ns.max(1),
-            };
+        if self.over {
             return None;
         }
+        if self.is_sent(now_ns) {
+            self.end(self.planned, now_ns);
+            return None;
+        }
+        let since_ns = now_ns.saturating_sub(self.start_ns);
         let due_ns = self.due_ns().unwrap_or(since_ns);
         if due_ns > since_ns {
             return None;
@@ -216,7 +254,6 @@ impl Replay {
         let job = ReplayJob(self.sent);
         self.sent += 1;
         self.report.sent += 1;
-        self.report.elapsed_ns = since_ns;
         self.progress_ns = now_ns;
         Some(job)
     }
@@ -229,5 +266,55 @@ impl Replay {
         let length = frame.len();
         self.report.bytes += length as u64;
         length
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pktgen::schedule::{Pace, Rate};
+
+    const MS: u64 = 1_000_000;
+
+    /// Ten frames 2 ms apart, sent while a clock runs in such steps, one at a time.
+    fn replayed(pps: Option<f64>, duration_ns: Option<u64>, step_ns: u64) -> SenderReport {
+        let capture = Capture(Arc::new((0..10).map(|at| (vec![0; 60], at * 2 * MS)).collect()));
+        let load = Load {
+            pace: pps.map_or(Pace::Max, |pps| Pace::Even { pps: Rate::new(pps) }),
+            duration_ns: duration_ns.unwrap_or(u64::MAX),
+            count: if duration_ns.is_some() { None } else { Some(10) },
+            warm_up_ns: 0,
+            open_rate: Rate::new(1.0),
+            new_flows: None,
+        };
+        let mut replay = Replay::new(capture, load, pps.is_none(), 0);
+        let mut now_ns = 0;
+        while !replay.is_over() {
+            replay.next(now_ns);
+            now_ns += step_ns;
+        }
+        replay.finish()
+    }
+
+    #[test]
+    fn a_rate_that_is_not_reached_is_not_reported() {
+        let once = replayed(Some(1e8), None, MS);
+        assert_eq!((once.sent, once.missed, once.elapsed_ns), (10, 0, 10 * MS));
+        let long = replayed(Some(1e4), Some(100 * MS), MS);
+        assert_eq!((long.sent, long.missed, long.elapsed_ns), (101, 899, 101 * MS));
+        let reached = replayed(Some(1e3), Some(100 * MS), MS / 4);
+        assert_eq!((reached.sent, reached.missed, reached.elapsed_ns), (100, 0, 100 * MS));
+    }
+
+    #[test]
+    fn its_own_times_are_kept_as_often_as_it_is_sent() {
+        let once = replayed(None, None, MS / 4);
+        assert_eq!((once.sent, once.missed), (10, 0));
+        assert!((18 * MS..20 * MS).contains(&once.elapsed_ns), "{once:?}");
+        let again = replayed(None, Some(36 * MS), MS / 4);
+        assert_eq!((again.sent, again.missed), (20, 0));
+        let slow = replayed(None, Some(36 * MS), 4 * MS);
+        assert_eq!(slow.sent + slow.missed, 20);
+        assert!(slow.missed > 5, "{slow:?}");
     }
 }

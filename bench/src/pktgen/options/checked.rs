@@ -349,6 +349,18 @@ impl PktgenArgs {
         {
             load.count = Some(self.count.unwrap_or(capture.len() as u64));
         }
+        if let Content::Replay { capture, as_captured: true } = content
+            && capture.span_ns() == 0
+            && load.count.is_none_or(|count| count > capture.len() as u64)
+        {
+            let message = match capture.len() {
+                1 => "of one packet nobody knows when it would come again; give --rate",
+                _ => {
+                    "all packets came at one time, and nobody knows when they would again; give --rate"
+                }
+            };
+            return Err(usage("--pcap", message.to_owned()));
+        }
         if load.count.is_some() {
             load.duration_ns = u64::MAX;
         }

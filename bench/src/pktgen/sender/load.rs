@@ -5,6 +5,12 @@ use crate::pktgen::tuples::Tuples;
 /// Flows are opened no faster than this before the trial, unless asked for.
 pub(crate) const OPEN_RATE_PPS: f64 = 100_000.0;
 
+/// What is late by so much of a trial's time when that is over is not sent any more, or the trial
+/// would be of another rate than it says.
+const GRACE_SHARE: u64 = 200;
+/// But anybody may be late by a millisecond, and what is later than this is lost.
+const GRACE_NS: [u64; 2] = [1_000_000, 20_000_000];
+
 /// What a trial's sender is to do.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Load {
@@ -20,6 +26,13 @@ pub(crate) struct Load {
     pub(crate) open_rate: Rate,
     /// Flows that take another's place, each second.
     pub(crate) new_flows: Option<Rate>,
+}
+
+impl Load {
+    /// How late a packet may be that is still sent.
+    pub(crate) fn grace_ns(&self) -> u64 {
+        (self.duration_ns / GRACE_SHARE).clamp(GRACE_NS[0], GRACE_NS[1])
+    }
 }
 
 /// What flows there are, and what their packets look like.

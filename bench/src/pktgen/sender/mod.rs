@@ -31,11 +31,6 @@ pub(crate) use load::{Load, OPEN_RATE_PPS, SenderReport, Traffic};
 const RETRY_NS: u64 = 300_000_000;
 /// When no flow could send for so long, none ever will.
 pub(crate) const STALLED_NS: u64 = 2_000_000_000;
-/// What is late by so much of a trial's time when that is over is not sent any more, or the trial
-/// would be of another rate than it says.
-const GRACE_SHARE: u64 = 200;
-/// But anybody may be late by a millisecond, and what is later than this is lost.
-const GRACE_NS: [u64; 2] = [1_000_000, 20_000_000];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -177,7 +172,7 @@ impl Sender {
     pub(crate) fn stop(&mut self, now_ns: u64) {
         if self.phase == Phase::Measure {
             let since_ns = now_ns.saturating_sub(self.phase_start_ns);
-            let due = self.load.pace.due_before(since_ns.saturating_sub(self.grace_ns()));
+            let due = self.load.pace.due_before(since_ns.saturating_sub(self.load.grace_ns()));
             let most = self.load.count.unwrap_or(u64::MAX);
             self.end_measuring(due.map(|due| due.min(most)), now_ns);
         }
@@ -275,14 +270,9 @@ impl Sender {
         if self.planned().is_some_and(|planned| self.phase_count >= planned) {
             return true;
         }
-        let grace_ns = if load.pace == Pace::Max { 0 } else { self.grace_ns() };
+        let grace_ns = if load.pace == Pace::Max { 0 } else { load.grace_ns() };
         let since_ns = now_ns.saturating_sub(self.phase_start_ns);
         load.count.is_none() && since_ns >= load.duration_ns + grace_ns
-    }
-
-    /// How late a packet may be that is still sent.
-    fn grace_ns(&self) -> u64 {
-        (self.load.duration_ns / GRACE_SHARE).clamp(GRACE_NS[0], GRACE_NS[1])
     }
 
     /// No more packets count, of so many that were due.
