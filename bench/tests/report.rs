@@ -88,6 +88,8 @@ fn runs_and_searches_of_the_generator_have_their_place() {
             "Runs of the packet generator",
             "back to back, reply",
             "Latency from the intended send time",
+            "<li>NDR: ",
+            "Back to back: the same load for",
             &run,
             &search,
         ] {

@@ -14,8 +14,7 @@ use crate::pktgen::{
 };
 use crate::result::Origin;
 pub(crate) use mlr::{Bounds, Goal, Next, Range, Trial};
-pub(crate) use report::SearchResult;
-use report::{GoalResult, LatencyResult};
+pub(crate) use report::{GoalResult, LatencyResult, SearchResult};
 
 /// What nobody would call a load.
 const NO_LOAD_PPS: f64 = 1_000.0;

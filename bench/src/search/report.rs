@@ -58,7 +58,7 @@ impl GoalResult {
     }
 
     /// One line.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mpps = |pps: f64| format!("{:.4}", pps / MPPS);
         match (self.lower_pps, self.upper_pps) {
             (Some(lower), Some(upper)) => {
@@ -114,6 +114,11 @@ impl LatencyResult {
             let named = move |(direction, one)| (format!("{name}, {direction}"), one);
             trial.directions().map(named)
         })
+    }
+
+    /// What makes its figures unfit, or is to be known of them.
+    pub(crate) fn remarks(&self) -> impl Iterator<Item = String> {
+        self.trial.remarks().into_iter().map(|remark| format!("{}: {remark}", self.at))
     }
 
     /// One line.
@@ -182,6 +187,9 @@ impl SearchResult {
         }
         if !self.latencies.is_empty() {
             let _ = writeln!(text, "\n{}", self.latency_table());
+            for remark in self.latencies.iter().flat_map(LatencyResult::remarks) {
+                let _ = writeln!(text, "{remark}");
+            }
         }
         match &self.bias {
             Some(bias) => {

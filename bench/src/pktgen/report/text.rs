@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{DirectionResult, Latency, PktgenResult};
+use super::{DirectionResult, Latency, PktgenResult, TrialResult};
 use crate::output::{grouped, table};
 use crate::pktgen::options::{Protocol, TrafficInfo};
 
@@ -22,7 +22,9 @@ impl PktgenResult {
         }
         let _ = writeln!(text, "on {}\n", self.origin.machine.show());
         let _ = writeln!(text, "{}", self.directions());
-        self.remarks(&mut text);
+        for remark in self.remarks() {
+            let _ = writeln!(text, "{remark}");
+        }
         text
     }
 
@@ -60,51 +62,51 @@ impl PktgenResult {
         rows.trim_fmt()
     }
 
-    fn remarks(&self, text: &mut String) {
-        let trial = &self.trial;
-        let missed = match trial.links_down.is_empty() {
+    /// What is to be known of the figures, one sentence each.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let mut remarks = self.trial.remarks();
+        remarks.push(match &self.bias {
+            Some(bias) => format!("Back to back: {}.", bias.over),
+            None => "The generator's own bias was not measured.".to_owned(),
+        });
+        remarks
+    }
+}
+
+impl TrialResult {
+    /// What makes figures unfit, or is to be known of them.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let missed = match self.links_down.is_empty() {
             true => "packets were due and not sent: this is more than the generator can do",
             false => "packets were due and not sent",
         };
         let counted = [
-            (trial.missed, missed),
-            (trial.dropped_by_sender, "packets were dropped by the sending device (of those lost)"),
-            (trial.overrun, "packets found the generator's rings full (of those lost)"),
-            (trial.forward.foreign, "packets were not of this run"),
+            (self.missed, missed),
+            (self.dropped_by_sender, "packets were dropped by the sending device (of those lost)"),
+            (self.overrun, "packets found the generator's rings full (of those lost)"),
+            (self.forward.foreign, "packets were not of this run"),
+            (self.forward.moved, "packets came to another destination than their flow's first one"),
             (
-                trial.forward.moved,
-                "packets came to another destination than their flow's first one",
-            ),
-            (
-                trial.reply.as_ref().map_or(0, |reply| reply.mistranslated),
+                self.reply.as_ref().map_or(0, |reply| reply.mistranslated),
                 "replies did not come from where their flow was sent: they count as lost",
             ),
-            (trial.retries, "TCP segments got no answer in time and were sent again"),
-            (trial.never_open, "TCP flows never opened"),
-            (trial.new_flows, "flows took the place of others"),
+            (self.retries, "TCP segments got no answer in time and were sent again"),
+            (self.never_open, "TCP flows never opened"),
+            (self.new_flows, "flows took the place of others"),
         ];
-        for (count, what) in counted {
-            if count > 0 {
-                let _ = writeln!(text, "{} {what}", grouped(count));
-            }
+        let of_count = |(count, what): &(u64, &str)| format!("{} {what}", grouped(*count));
+        let mut remarks: Vec<String> =
+            counted.iter().filter(|(count, _)| *count > 0).map(of_count).collect();
+        if self.forward.sent > 0 && self.forward.received == 0 {
+            remarks.push(format!("nothing arrived{NOT_SEEN}"));
         }
-        if trial.forward.sent > 0 && trial.forward.received == 0 {
-            let _ = writeln!(text, "nothing arrived{NOT_SEEN}");
+        let went_down =
+            |name: &String| format!("the link of {name} went down: see `ip link show {name}`");
+        remarks.extend(self.links_down.iter().map(went_down));
+        if self.interrupted {
+            remarks.push("interrupted: this is what was measured until then".to_owned());
         }
-        for name in &trial.links_down {
-            let _ = writeln!(text, "the link of {name} went down: see `ip link show {name}`");
-        }
-        if trial.interrupted {
-            let _ = writeln!(text, "interrupted: this is what was measured until then");
-        }
-        match &self.bias {
-            Some(bias) => {
-                let _ = writeln!(text, "Back to back: {}.", bias.over);
-            }
-            None => {
-                let _ = writeln!(text, "The generator's own bias was not measured.");
-            }
-        }
+        remarks
     }
 }
 

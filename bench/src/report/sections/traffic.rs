@@ -4,7 +4,7 @@ use crate::pktgen::{PktgenResult, Step};
 use crate::report::chart::{Axis, Bar, Line, bars, line_figure};
 use crate::report::html::Html;
 use crate::report::load::{Named, Saved};
-use crate::search::SearchResult;
+use crate::search::{GoalResult, LatencyResult, SearchResult};
 
 const LATENCY: Axis<'_> = Axis { title: "latency", format: us, log: true };
 const PERCENTILES: Axis<'_> =
@@ -58,6 +58,11 @@ fn search(name: &str, result: &SearchResult) -> Html {
         "p",
         &format!("{}; {}.", result.path.join(" → "), result.traffic.text()),
     ));
+    html.add(&sentences(result.goals.iter().map(GoalResult::text)));
+    if let Some(failure) = &result.failure {
+        let ended = format!("Ended before its time: {failure}. This is what was found until then.");
+        html.add(&Html::element("p", &ended));
+    }
     let mut of_load = Vec::new();
     let mut rows = Vec::new();
     for one in &result.latencies {
@@ -78,7 +83,17 @@ fn search(name: &str, result: &SearchResult) -> Html {
         let header = ["Load", "Rate", "Lost", "p50 µs", "p90", "p99", "p99.9", "max"];
         html.add(&Html::table(&header, &rows));
     }
+    html.add(&sentences(result.latencies.iter().flat_map(LatencyResult::remarks)));
     html
+}
+
+/// A list, if there is anything to be said.
+fn sentences(texts: impl Iterator<Item = String>) -> Html {
+    let mut items = texts.map(|text| Html::text(&text)).peekable();
+    if items.peek().is_none() {
+        return Html::default();
+    }
+    Html::list(items)
 }
 
 /// Single runs of the generator.
@@ -137,6 +152,7 @@ fn run(name: &str, result: &PktgenResult) -> Html {
         "max",
     ];
     html.add(&Html::table(&header, &rows));
+    html.add(&sentences(result.remarks().into_iter()));
     let title = "Latency from the intended send time";
     html.add(&line_figure(title, &of_direction, PERCENTILES, LATENCY));
     html.add(&timeline(&result.trial.forward.timeline));
