@@ -333,6 +333,8 @@ fn as_fast_as_it_goes_ends_with_a_signal_and_waits_for_what_is_on_its_way() {
             // The machine may have more to do than to take all that is sent: that is known.
             let found_full = result["overrun"].as_u64().expect("a count");
             assert!(of("lost") <= found_full + of("sent") / 20, "{result}");
+            // Each of them is one packet; those that open the 1,024 flows do not count.
+            assert!(found_full <= of("lost") + 1_024, "{result}");
         }
     });
 }

@@ -106,10 +106,11 @@ pub(crate) struct TrialResult {
     pub(crate) reply: Option<DirectionResult>,
     /// Packets that were due and were not sent in time, or never left the generator's own ring.
     pub(crate) missed: u64,
-    /// Frames that the generator's own devices dropped before they were sent. They count as sent,
-    /// and lost.
+    /// Frames that the generator's own devices dropped before they were sent, in all of the trial:
+    /// those that count count as sent, and lost.
     pub(crate) dropped_by_sender: u64,
-    /// Packets that came and found the generator's rings full. They count as lost.
+    /// Packets that came and found the generator's rings full, in all of the trial and whoever's
+    /// they were: those that count count as lost.
     pub(crate) overrun: u64,
     /// Flows that were opened while packets counted.
     pub(crate) new_flows: u64,

@@ -82,8 +82,11 @@ impl TrialResult {
         };
         let counted = [
             (self.missed, missed),
-            (self.dropped_by_sender, "packets were dropped by the sending device (of those lost)"),
-            (self.overrun, "packets found the generator's rings full (of those lost)"),
+            (
+                self.dropped_by_sender,
+                "packets were dropped by the sending device in all of the trial",
+            ),
+            (self.overrun, "packets found the generator's rings full in all of the trial"),
             (self.forward.foreign, "packets were not of this run"),
             (self.forward.moved, "packets came to another destination than their flow's first one"),
             (
