@@ -4,8 +4,11 @@
 #[path = "pktgen/forwarder.rs"]
 mod forwarder;
 
+use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use forwarder::{Deeds, Done, Forwarder, ip, within_rig};
@@ -356,6 +359,34 @@ fn a_link_that_goes_down_ends_no_later_than_the_trial_and_is_said() {
         let (sent, lost) = (count(&result, "forward", "sent"), count(&result, "forward", "lost"));
         assert_eq!(sent + missed, 20_000, "{result}");
         assert!((2_000..19_000).contains(&sent) && lost <= 200, "{result}");
+    });
+}
+
+#[test]
+fn what_others_send_keeps_no_trial_open() {
+    within_rig(|| {
+        ip("address add 10.3.0.1/24 dev d1");
+        let done = Arc::new(AtomicBool::new(false));
+        let is_done = done.clone();
+        let others = std::thread::spawn(move || {
+            let socket = UdpSocket::bind("10.3.0.1:0").expect("a socket");
+            while !is_done.load(Ordering::Relaxed) {
+                socket.send_to(&[0; 64], "10.3.0.2:9").expect("sent");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let lossy = Deeds { drop_every: Some(10), ..Deeds::default() };
+        let there = Forwarder::start("d0", "d1", lossy);
+        let began = Instant::now();
+        let result = pktgen("--flows 1 --rate 2k --count 1000 --warm-up 0");
+        let took = began.elapsed();
+        there.stop();
+        done.store(true, Ordering::Relaxed);
+        others.join().expect("the others");
+        assert!(count(&result, "forward", "foreign") > 50, "{result}");
+        assert_eq!(count(&result, "forward", "lost"), 100, "{result}");
+        // Half a second, and a quarter that what is late may take.
+        assert!(took < Duration::from_secs(4), "{took:?}");
     });
 }
 

@@ -231,6 +231,7 @@ impl End {
         // They had come when this is read, and not long before: it is read for every batch.
         let now_ns = shared.now_ns();
         shared.begin(part);
+        let before = part.arrived;
         let mut answers = ArrayVec::<Frame, BATCH>::new();
         for mut frame in frames {
             let length = frame.length();
@@ -242,7 +243,10 @@ impl End {
                 self.pool.free(frame);
             }
         }
-        shared.note_receiving(part, now_ns);
+        // What others send does not keep a trial open.
+        if part.arrived > before {
+            shared.note_receiving(part, now_ns);
+        }
         if !answers.is_empty() {
             queue.transmit(&mut answers);
             // The ring is full: this answer is lost, and seen to be.

@@ -18,6 +18,8 @@ pub(crate) struct Part {
     pub(crate) answers: Answers,
     /// Packets without stamps, when a capture is replayed.
     pub(crate) unstamped: u64,
+    /// Packets that came and may be of this run: all but those that are known not to be.
+    pub(crate) arrived: u64,
     /// Whether packets have stamps.
     pub(crate) run: Option<Run>,
 }
@@ -44,6 +46,7 @@ impl Part {
     ) -> bool {
         let Some(run) = self.run else {
             self.unstamped += 1;
+            self.arrived += 1;
             return false;
         };
         let arrival = match meter::read(bytes, run) {
@@ -53,6 +56,7 @@ impl Part {
                 return false;
             }
         };
+        self.arrived += 1;
         let stamp = arrival.stamp;
         match stamp.direction {
             Direction::Forward => match &mut self.forward {

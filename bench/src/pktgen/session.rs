@@ -183,6 +183,7 @@ impl Session {
             reply,
             answers: Answers::default(),
             unstamped: 0,
+            arrived: 0,
             run,
         };
         match &self.content {
