@@ -134,6 +134,12 @@ pub(crate) enum BenchError {
         /// TCP flows that got no answer.
         never_open: u64,
     },
+    /// What is measured lost its link.
+    #[error("the link of {interface} went down: see `ip link show {interface}`")]
+    LinkDown {
+        /// The generator's.
+        interface: String,
+    },
     /// The generator did not run while it was to send.
     #[error(
         "no packet was sent in {tries} trials: the generator's core was taken by others; let nothing \

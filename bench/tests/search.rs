@@ -7,7 +7,8 @@
 #[path = "pktgen/forwarder.rs"]
 mod forwarder;
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
 
 use forwarder::{Deeds, Forwarder, ip, within_rig};
 use serde_json::Value;
@@ -24,6 +25,15 @@ fn search(arguments: &str) -> (String, Value) {
     (steps, serde_json::from_slice(&output.stdout).expect("JSON"))
 }
 
+/// Between d0 and d1.
+fn bridge() {
+    ip("link add bridge0 type bridge");
+    ip("link set bridge0 addrgenmode none");
+    ip("link set bridge0 up");
+    ip("link set d0 master bridge0");
+    ip("link set d1 master bridge0");
+}
+
 #[test]
 fn loads_without_place_for_all_new_flows_are_tried_with_fewer() {
     within_rig(|| {
@@ -38,6 +48,33 @@ fn loads_without_place_for_all_new_flows_are_tried_with_fewer() {
     });
 }
 
+#[test]
+fn what_was_found_before_a_link_went_down_is_kept() {
+    within_rig(|| {
+        bridge();
+        let line = "search --tx g0 --rx g1 --poll adaptive --no-bias --flows 16 --max-rate 1k \
+                    --loss 0 --trial 0.2 --width 20 --latency 3 -o json";
+        let mut search = Command::new(env!("CARGO_BIN_EXE_maglane-bench"))
+            .args(line.split_ascii_whitespace())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("maglane-bench");
+        let mut steps = BufReader::new(search.stderr.take().expect("its steps")).lines();
+        // The bounds are there, latency comes.
+        assert!(steps.any(|step| step.expect("a step").starts_with("NDR: at least 0.0010 Mpps")));
+        ip("link set d1 down");
+        let mut json = String::new();
+        let mut output = search.stdout.take().expect("its result");
+        output.read_to_string(&mut json).expect("read");
+        assert!(search.wait().expect("its end").success());
+        let result: Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(result["goals"][0]["lower_pps"], 1_000.0);
+        let failure = result["failure"].as_str().expect("why it ended");
+        assert_eq!(failure, "the link of g1 went down: see `ip link show g1`");
+    });
+}
+
 const FRAME_BYTES: u64 = 60;
 /// Of the kernel's token bucket: 4,000 packets a second.
 const LINK_PPS: u64 = 4_000;
@@ -45,11 +82,7 @@ const LINK_PPS: u64 = 4_000;
 #[test]
 fn the_rate_of_a_limited_link_is_found_within_2_percent() {
     within_rig(|| {
-        ip("link add bridge0 type bridge");
-        ip("link set bridge0 addrgenmode none");
-        ip("link set bridge0 up");
-        ip("link set d0 master bridge0");
-        ip("link set d1 master bridge0");
+        bridge();
         let rate = format!("{}bit", LINK_PPS * FRAME_BYTES * 8);
         // 20 ms of packets: for when the generator, or the kernel, is late.
         let queue = format!("{}", LINK_PPS * FRAME_BYTES / 50);

@@ -300,6 +300,9 @@ impl Search<'_> {
             let outcome = self.session.trial(load, |_| {})?;
             self.interrupted |= outcome.interrupted;
             let result = TrialResult::of(&outcome);
+            if let Some(interface) = result.links_down.first() {
+                return Err(BenchError::LinkDown { interface: interface.clone() });
+            }
             if result.forward.sent > 0 || self.interrupted {
                 return Ok(result);
             }
