@@ -29,6 +29,9 @@ pub(crate) struct Trial {
     pub(crate) seconds: f64,
     /// Share that did not arrive, or could not be sent.
     pub(crate) loss_ratio: f64,
+    /// Share of the same that the generator itself could not send, or not take in.
+    #[serde(default)]
+    pub(crate) generator_share: f64,
 }
 
 /// The next trial.
@@ -118,6 +121,16 @@ impl Goal {
     /// What all trials say at last.
     pub(crate) fn result(&self, trials: &[Trial]) -> Bounds {
         self.bounds(trials, self.final_trial_s, self.duration_sum_s)
+    }
+
+    /// Whether the least load that fails does so only for what the generator itself could not
+    /// send, or not take in: the bound is the generator's, not that of what is measured.
+    pub(crate) fn is_limited_by_generator(&self, trials: &[Trial]) -> bool {
+        let Some(upper) = self.result(trials).upper_pps else { return false };
+        let mut bad = trials
+            .iter()
+            .filter(|trial| trial.load_pps == upper && trial.loss_ratio > self.loss_ratio);
+        bad.all(|trial| trial.loss_ratio - trial.generator_share <= self.loss_ratio)
     }
 
     /// The next trial for this goal; `None` when it is met.
@@ -223,7 +236,7 @@ mod tests {
             while let Some(Next { load_pps, seconds }) = goal.next(&trials, RANGE) {
                 let capacity = capacity * (1.0 - disturb());
                 let loss_ratio = (1.0 - capacity / load_pps).max(0.0);
-                trials.push(Trial { load_pps, seconds, loss_ratio });
+                trials.push(Trial { load_pps, seconds, loss_ratio, generator_share: 0.0 });
                 assert!(trials.len() < 200, "does not end");
             }
         }
@@ -273,11 +286,25 @@ mod tests {
     #[test]
     fn short_trials_alone_prove_nothing() {
         let goal = goal(0.0);
-        let short = Trial { load_pps: 1_000.0, seconds: 0.1, loss_ratio: 0.0 };
+        let short =
+            Trial { load_pps: 1_000.0, seconds: 0.1, loss_ratio: 0.0, generator_share: 0.0 };
         assert_eq!(goal.result(&[short; 10]), Bounds::default());
         let long = Trial { seconds: 1.0, ..short };
         assert_eq!(goal.result(&[long]).lower_pps, Some(1_000.0));
         let bad = Trial { loss_ratio: 0.1, ..long };
         assert_eq!(goal.result(&[long, bad, bad]).upper_pps, Some(1_000.0));
+    }
+
+    #[test]
+    fn what_the_generator_could_not_do_is_its_limit() {
+        let goal = goal(0.0);
+        let good = Trial { load_pps: 1_000.0, seconds: 1.0, loss_ratio: 0.0, generator_share: 0.0 };
+        let missed = Trial { load_pps: 2_000.0, loss_ratio: 0.2, generator_share: 0.2, ..good };
+        let trials = [good, good, missed, missed];
+        assert_eq!(goal.result(&trials).upper_pps, Some(2_000.0));
+        assert!(goal.is_limited_by_generator(&trials));
+        let lost = Trial { generator_share: 0.1, ..missed };
+        assert!(!goal.is_limited_by_generator(&[good, good, missed, lost, lost]));
+        assert!(!goal.is_limited_by_generator(&[good, good]));
     }
 }

@@ -237,7 +237,8 @@ impl Search<'_> {
             if result.missed > 0 { ", the generator was too slow" } else { "" },
             if load_pps < self.traffic.least_load_pps() { ", with fewer new flows" } else { "" }
         ));
-        self.trials.push(Trial { load_pps, seconds, loss_ratio });
+        let generator_share = result.generator_share();
+        self.trials.push(Trial { load_pps, seconds, loss_ratio, generator_share });
         Ok(())
     }
 

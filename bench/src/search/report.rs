@@ -20,8 +20,11 @@ pub(crate) struct GoalResult {
     pub(crate) goal: Goal,
     /// The greatest load that meets it.
     pub(crate) lower_pps: Option<f64>,
-    /// The least that does not. None when the generator, or `--max-rate`, was the limit.
+    /// The least that does not. None when the highest load there was does.
     pub(crate) upper_pps: Option<f64>,
+    /// Whether that one fails only for what the generator itself could not do.
+    #[serde(default)]
+    pub(crate) generator_is_limit: bool,
     /// What arrived at that load: of what was sent, less what was lost.
     pub(crate) throughput_pps: Option<f64>,
     /// The lowest load to be tried.
@@ -46,10 +49,16 @@ impl GoalResult {
             goal,
             lower_pps: bounds.lower_pps,
             upper_pps: bounds.upper_pps,
+            generator_is_limit: goal.is_limited_by_generator(trials),
             throughput_pps,
             min_pps: range.min_pps,
             max_pps: range.max_pps,
         }
+    }
+
+    /// Whether what is measured was never seen to fail.
+    pub(crate) fn is_at_least(&self) -> bool {
+        self.lower_pps.is_some() && (self.upper_pps.is_none() || self.generator_is_limit)
     }
 
     /// Whether there is a bound.
@@ -61,16 +70,23 @@ impl GoalResult {
     pub(crate) fn text(&self) -> String {
         let mpps = |pps: f64| format!("{:.4}", pps / MPPS);
         match (self.lower_pps, self.upper_pps) {
+            (Some(lower), Some(upper)) if self.generator_is_limit => format!(
+                "{}: at least {} Mpps; at {} the generator was the limit",
+                self.name,
+                mpps(lower),
+                mpps(upper)
+            ),
             (Some(lower), Some(upper)) => {
                 format!("{}: {} Mpps (fails at {})", self.name, mpps(lower), mpps(upper))
             }
-            (Some(lower), None) => format!(
-                "{}: at least {} Mpps, the highest load there was: the generator is the limit",
-                self.name,
-                mpps(lower)
-            ),
+            (Some(lower), None) => {
+                format!("{}: at least {} Mpps, the highest load there was", self.name, mpps(lower))
+            }
             (None, Some(upper)) if upper > self.min_pps => {
                 format!("{}: not known; less than {} Mpps", self.name, mpps(upper))
+            }
+            (None, Some(_)) if self.generator_is_limit => {
+                format!("{}: not known; the generator itself fails at any load", self.name)
             }
             (None, Some(_)) => format!("{}: none; packets are lost at any load", self.name),
             (None, None) => format!("{}: not known", self.name),

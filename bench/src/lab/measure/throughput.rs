@@ -89,8 +89,13 @@ impl Bench<'_> {
             }
             let pace = Pace::Even { pps: Rate::new(load_pps) };
             let outcome = self.trial(session, pace, seconds, None)?;
-            let loss_ratio = TrialResult::of(&outcome).unserved_share();
-            trials.push(Trial { load_pps, seconds, loss_ratio });
+            let result = TrialResult::of(&outcome);
+            trials.push(Trial {
+                load_pps,
+                seconds,
+                loss_ratio: result.unserved_share(),
+                generator_share: result.generator_share(),
+            });
         }
         Ok(goal.result(&trials))
     }

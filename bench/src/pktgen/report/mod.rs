@@ -162,11 +162,18 @@ impl TrialResult {
         if self.never_open > 0 {
             return 1.0;
         }
-        let (due, lost) =
-            self.directions().fold((self.missed, self.missed), |(due, lost), (_, one)| {
-                (due + one.sent, lost + one.lost)
-            });
-        ratio(lost as f64, due as f64)
+        let lost: u64 = self.directions().map(|(_, one)| one.lost).sum();
+        ratio((self.missed + lost) as f64, self.due() as f64)
+    }
+
+    /// Share of the same that the generator could not send, or found its own rings full for.
+    pub(crate) fn generator_share(&self) -> f64 {
+        ratio((self.missed + self.overrun) as f64, self.due() as f64)
+    }
+
+    /// Packets that were to be sent, in both directions.
+    fn due(&self) -> u64 {
+        self.missed + self.directions().map(|(_, one)| one.sent).sum::<u64>()
     }
 }
 

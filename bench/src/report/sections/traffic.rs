@@ -29,7 +29,7 @@ pub(in crate::report) fn searches(results: &[Named]) -> Html {
             rows.push(Bar {
                 label: format!("{name}: {}", goal.name),
                 value: goal.lower_pps.unwrap_or(0.0),
-                is_at_least: goal.lower_pps.is_some() && goal.upper_pps.is_none(),
+                is_at_least: goal.is_at_least(),
                 spread: goal.lower_pps.zip(goal.upper_pps),
                 series: number,
             });
