@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::output::short;
+
 /// Loss and confidence that a load is asked for.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Goal {
@@ -118,6 +120,16 @@ impl Goal {
         Bounds { lower_pps, upper_pps }
     }
 
+    /// How a load is decided on.
+    pub(crate) fn rule(&self) -> String {
+        let trials = self.duration_sum_s / self.final_trial_s;
+        format!(
+            "by up to {trials:.0} trials of {} s, of which {} may be bad",
+            short(&self.final_trial_s),
+            (trials * self.exceed_ratio).floor()
+        )
+    }
+
     /// What all trials say at last.
     pub(crate) fn result(&self, trials: &[Trial]) -> Bounds {
         self.bounds(trials, self.final_trial_s, self.duration_sum_s)
@@ -218,9 +230,9 @@ mod tests {
     fn goal(loss_ratio: f64) -> Goal {
         Goal {
             loss_ratio,
-            exceed_ratio: 0.5,
+            exceed_ratio: 0.34,
             final_trial_s: 1.0,
-            duration_sum_s: 2.0,
+            duration_sum_s: 3.0,
             width: 0.005,
         }
     }
@@ -258,7 +270,7 @@ mod tests {
             check(bounds[0], capacity);
             check(bounds[1], capacity / 0.995);
             let seconds: f64 = trials.iter().map(|trial| trial.seconds).sum();
-            assert!(seconds < 30.0, "{seconds} s in {} trials", trials.len());
+            assert!(seconds < 40.0, "{seconds} s in {} trials", trials.len());
         }
     }
 
@@ -290,9 +302,24 @@ mod tests {
             Trial { load_pps: 1_000.0, seconds: 0.1, loss_ratio: 0.0, generator_share: 0.0 };
         assert_eq!(goal.result(&[short; 10]), Bounds::default());
         let long = Trial { seconds: 1.0, ..short };
-        assert_eq!(goal.result(&[long]).lower_pps, Some(1_000.0));
-        let bad = Trial { loss_ratio: 0.1, ..long };
-        assert_eq!(goal.result(&[long, bad, bad]).upper_pps, Some(1_000.0));
+        assert_eq!(goal.result(&[long, long]).lower_pps, Some(1_000.0));
+    }
+
+    #[test]
+    fn two_trials_of_three_decide() {
+        let goal = goal(0.0);
+        let good = Trial { load_pps: 1_000.0, seconds: 1.0, loss_ratio: 0.0, generator_share: 0.0 };
+        let bad = Trial { loss_ratio: 0.1, ..good };
+        for undecided in [&[good][..], &[bad], &[good, bad]] {
+            assert_eq!(goal.result(undecided), Bounds::default(), "{undecided:?}");
+        }
+        for trials in [&[good, good][..], &[good, bad, good]] {
+            assert_eq!(goal.result(trials).lower_pps, Some(1_000.0), "{trials:?}");
+        }
+        for trials in [&[bad, bad][..], &[bad, good, bad]] {
+            assert_eq!(goal.result(trials).upper_pps, Some(1_000.0), "{trials:?}");
+        }
+        assert_eq!(goal.rule(), "by up to 3 trials of 1.00 s, of which 1 may be bad");
     }
 
     #[test]

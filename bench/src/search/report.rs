@@ -56,6 +56,11 @@ impl GoalResult {
         }
     }
 
+    /// How long, and how often, a load was tried.
+    pub(crate) fn rule(&self) -> String {
+        format!("A load is decided on {}.", self.goal.rule())
+    }
+
     /// Whether what is measured was never seen to fail.
     pub(crate) fn is_at_least(&self) -> bool {
         self.lower_pps.is_some() && (self.upper_pps.is_none() || self.generator_is_limit)
@@ -189,6 +194,9 @@ impl SearchResult {
         let _ = writeln!(text, "on {}\n", self.origin.machine.show());
         for goal in &self.goals {
             let _ = writeln!(text, "{}", goal.text());
+        }
+        if let Some(goal) = self.goals.first() {
+            let _ = writeln!(text, "{}", goal.rule());
         }
         let least_pps = self.traffic.least_load_pps();
         let of_latencies = self.latencies.iter().map(|one| one.load_pps);

@@ -58,7 +58,8 @@ fn search(name: &str, result: &SearchResult) -> Html {
         "p",
         &format!("{}; {}.", result.path.join(" → "), result.traffic.text()),
     ));
-    html.add(&sentences(result.goals.iter().map(GoalResult::text)));
+    let rule = result.goals.first().map(GoalResult::rule);
+    html.add(&sentences(result.goals.iter().map(GoalResult::text).chain(rule)));
     if let Some(failure) = &result.failure {
         let ended = format!("Ended before its time: {failure}. This is what was found until then.");
         html.add(&Html::element("p", &ended));
