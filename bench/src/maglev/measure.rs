@@ -5,7 +5,9 @@ use maglane_dataplane::maglev::{Maglev, table_size};
 use maglane_dataplane::wire::Endpoint;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Result;
 use crate::figures::Figure;
+use crate::interrupt::Interrupt;
 
 /// Backends that go, one after the other, for one figure of disruption.
 const LEAVERS: usize = 5;
@@ -38,18 +40,28 @@ pub(crate) struct Table {
 
 impl Table {
     /// Builds, counts and compares.
-    pub(super) fn measure(backends: usize, size: usize, chosen: bool, rounds: u32) -> Self {
+    ///
+    /// # Errors
+    /// [`BenchError::Interrupted`](crate::error::BenchError::Interrupted): large tables take seconds.
+    pub(super) fn measure(
+        backends: usize,
+        size: usize,
+        chosen: bool,
+        rounds: u32,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
         let members = endpoints(0..backends);
         let mut table = Maglev::build(&members, size);
         let times = (0..rounds).map(|_| {
+            interrupt.check()?;
             let start = Instant::now();
             table = std::hint::black_box(Maglev::build(std::hint::black_box(&members), size));
-            start.elapsed().as_secs_f64() * NS_PER_S
+            Ok(start.elapsed().as_secs_f64() * NS_PER_S)
         });
-        let build = Figure::of(times.collect::<Vec<_>>().into_iter());
+        let build = Figure::of(times.collect::<Result<Vec<_>>>()?.into_iter());
         let joined = endpoints(0..backends + 1);
         let next_size = table_size(backends + 1);
-        Self {
+        Ok(Self {
             backends,
             size,
             chosen,
@@ -57,14 +69,14 @@ impl Table {
             build_spread_ns: [build.min, build.max],
             memory_bytes: size * size_of::<u16>(),
             imbalance: imbalance(&table, backends, size),
-            moved_on_leave: moved_on_leave(&table, &members, size),
+            moved_on_leave: moved_on_leave(&table, &members, size, interrupt)?,
             moved_on_join: moved(&table, &Maglev::build(&joined, size), size, |after| {
                 after < backends
             }),
             moved_on_resize: (chosen && next_size != size).then(|| {
                 moved(&table, &Maglev::build(&joined, next_size), size, |after| after < backends)
             }),
-        }
+        })
     }
 }
 
@@ -104,14 +116,20 @@ fn moved(before: &Maglev, after: &Maglev, size: usize, counts: impl Fn(usize) ->
     if all == 0 { 0.0 } else { moved as f64 / all as f64 }
 }
 
-fn moved_on_leave(table: &Maglev, members: &[(Endpoint, u32)], size: usize) -> Option<f64> {
+fn moved_on_leave(
+    table: &Maglev,
+    members: &[(Endpoint, u32)],
+    size: usize,
+    interrupt: &Interrupt,
+) -> Result<Option<f64>> {
     if members.len() < 2 {
-        return None;
+        return Ok(None);
     }
     let step = members.len().div_ceil(LEAVERS);
     let leavers: Vec<usize> = (0..members.len()).step_by(step).collect();
     let mut total = 0.0;
     for leaver in &leavers {
+        interrupt.check()?;
         let mut rest = members.to_vec();
         rest.remove(*leaver);
         let without = Maglev::build(&rest, size);
@@ -130,12 +148,16 @@ fn moved_on_leave(table: &Maglev, members: &[(Endpoint, u32)], size: usize) -> O
         }
         total += moved as f64 / all.max(1) as f64;
     }
-    Some(total / leavers.len() as f64)
+    Ok(Some(total / leavers.len() as f64))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn measured(backends: usize, size: usize) -> Table {
+        Table::measure(backends, size, true, 1, &Interrupt::default()).expect("no signal")
+    }
 
     #[test]
     fn every_slot_has_a_hash() {
@@ -148,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_the_paper_promises_is_measured() {
-        let table = Table::measure(100, 16_411, true, 1);
+        let table = measured(100, 16_411);
         assert!(table.imbalance < 0.02, "{table:?}");
         let moved = table.moved_on_leave.expect("more than one");
         assert!(moved > 0.0 && moved < 0.05, "{table:?}");
@@ -158,14 +180,14 @@ mod tests {
 
     #[test]
     fn another_size_moves_nearly_all() {
-        let table = Table::measure(10, 1_009, true, 1);
+        let table = measured(10, 1_009);
         assert!(table.moved_on_resize.expect("the next rung") > 0.5, "{table:?}");
         assert!(table.moved_on_join < 0.2, "{table:?}");
     }
 
     #[test]
     fn one_backend_has_all_slots_and_nobody_to_leave_them_to() {
-        let table = Table::measure(1, 1_009, true, 1);
+        let table = measured(1, 1_009);
         assert_eq!((table.imbalance, table.moved_on_leave), (0.0, None));
     }
 }

@@ -70,17 +70,19 @@ pub(crate) fn run(args: &MaglevArgs, interrupt: &Interrupt) -> anyhow::Result<()
 fn measure(args: &MaglevArgs, interrupt: &Interrupt) -> Result<MaglevResult> {
     let origin = Origin::now("maglev");
     let mut tables = Vec::new();
-    for backends in &args.backends {
+    'tables: for backends in &args.backends {
         let chosen = table_size(*backends);
         let mut sizes = vec![chosen];
         sizes.extend(args.size.iter().filter(|size| **size != chosen));
         for size in sizes {
-            if interrupt.check().is_err() {
-                break;
-            }
             // With fewer slots than backends some would get none: nobody does that.
             if size >= *backends {
-                tables.push(Table::measure(*backends, size, size == chosen, args.rounds));
+                let is_chosen = size == chosen;
+                match Table::measure(*backends, size, is_chosen, args.rounds, interrupt) {
+                    Ok(table) => tables.push(table),
+                    // Those that are whole are kept.
+                    Err(_) => break 'tables,
+                }
             }
         }
         progress(&format!("{} backends", grouped(*backends as u64)));
