@@ -363,6 +363,20 @@ fn a_link_that_goes_down_ends_no_later_than_the_trial_and_is_said() {
 }
 
 #[test]
+fn a_link_that_is_down_before_packets_count_is_an_error() {
+    within_rig(|| {
+        let line = "--tx g0 --rx d0 --dst 10.1.0.2:9 --dst-mac 02:00:00:00:00:01 --poll adaptive \
+                    --rate 10k --duration 0.5 --warm-up 2";
+        let child = begun(line, "d0", 2_000);
+        ip("link set g0 down");
+        let output = child.wait_with_output().expect("its end");
+        assert_eq!(output.status.code(), Some(1));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(errors.trim(), "error: the link of g0 went down: see `ip link show g0`");
+    });
+}
+
+#[test]
 fn what_others_send_keeps_no_trial_open() {
     within_rig(|| {
         ip("address add 10.3.0.1/24 dev d1");

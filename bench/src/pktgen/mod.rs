@@ -98,6 +98,9 @@ fn measure(args: &PktgenArgs, interrupt: &Interrupt) -> Result<PktgenResult> {
         if trial.interrupted {
             return Err(BenchError::Interrupted);
         }
+        if let Some(interface) = trial.links_down.first() {
+            return Err(BenchError::LinkDown { interface: interface.clone() });
+        }
         return Err(BenchError::NothingSent { never_open: trial.never_open });
     }
     Ok(PktgenResult { origin, path, traffic, pace, trial, bias })
