@@ -1,7 +1,9 @@
 //! What every saved result says of itself: what it is, where and when it was measured, and the
 //! command that measures it again.
 
+use std::collections::BTreeMap;
 use std::env;
+use std::process::Command;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,10 @@ use crate::rig::Machine;
 
 /// Changes when a saved result can no longer be read.
 pub(crate) const FORMAT: u32 = 3;
+
+/// What a lab runs beside the dataplanes, and how each says its version.
+const TOOLS: [(&str, &str); 5] =
+    [("iperf3", "-v"), ("iptables", "-V"), ("nft", "-v"), ("nginx", "-v"), ("wrk", "-v")];
 
 /// Stands at the head of every result.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +32,9 @@ pub(crate) struct Origin {
     pub(crate) command: String,
     /// Where.
     pub(crate) machine: Machine,
+    /// Of a lab: versions of the programs that it measures with and against, those that are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tools: Option<BTreeMap<String, String>>,
 }
 
 impl Origin {
@@ -42,8 +51,21 @@ impl Origin {
             began: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             command: words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
             machine: Machine::now(),
+            tools: (benchmark == "lab").then(tools),
         }
     }
+}
+
+fn tools() -> BTreeMap<String, String> {
+    let version = |(tool, option): (&str, &str)| {
+        // Some say it where errors go, and with a status of failure.
+        let said = Command::new(tool).arg(option).output().ok()?;
+        let said = [said.stdout, said.stderr].concat();
+        let line = String::from_utf8_lossy(&said).lines().next()?.to_owned();
+        let version = line.split(" Copyright").next()?.trim();
+        (!version.is_empty()).then(|| (tool.to_owned(), version.to_owned()))
+    };
+    TOOLS.into_iter().filter_map(version).collect()
 }
 
 /// As a shell takes it.
@@ -58,6 +80,14 @@ pub(crate) fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tools_that_are_there_say_their_version() {
+        for (tool, version) in tools() {
+            assert!(version.contains(|one: char| one.is_ascii_digit()), "{tool}: {version}");
+            assert!(!version.contains("Copyright"), "{tool}: {version}");
+        }
+    }
 
     #[test]
     fn commands_can_be_typed_again() {

@@ -37,6 +37,10 @@ pub(super) fn origins(results: &[Named]) -> Html {
                 machine.load_before
             ),
         ));
+        if let Some(tools) = &origin.tools {
+            let versions: Vec<&str> = tools.values().map(String::as_str).collect();
+            html.add(&Html::element("p", &format!("Beside it: {}.", versions.join("; "))));
+        }
         html.add(&Html::element("pre", &origin.command));
         if named.is_cut_short() {
             html.add(&Html::element("p", "Interrupted: this is what was measured until then."));
