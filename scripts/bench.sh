@@ -119,8 +119,10 @@ agent_in_a_lab() {
 measure 80 engine engine --rounds 51
 measure 20 maglev maglev
 agent_in_a_lab
-# All sizes of cluster would take longer: `maglane-bench lab` has them.
-measure 580 lab-packets lab --rounds 5 --seconds 1 --services 1 --only ndr,max,cpu,latency
+# All sizes of cluster, busy and second workers would take longer: `maglane-bench lab` has them.
+measure 580 lab-packets lab --rounds 5 --seconds 1 --services 1 --only ndr,max,cpu,latency \
+  --subject kernel --subject '1 worker, adaptive' --subject 'XDP ports' --subject bare \
+  --subject kube-proxy
 measure 100 lab-services lab --rounds 5 --seconds 0.5 --services 1,10000 \
   --subject 'host port, 1 worker, adaptive' --subject kube-proxy --only latency,change,churn
 measure 130 lab-real-clients lab --rounds 5 --seconds 1 --services 1 \

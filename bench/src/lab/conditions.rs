@@ -1,9 +1,7 @@
 //! How everything was measured, in words: for the text and the page.
 
 use super::book::Book;
-use super::measure::{
-    CORE, DECIDING_TRIALS, Quiet, TRIALS_THAT_MAY_LOSE, WIDTH, least_cost_ns, shape, trial_seconds,
-};
+use super::measure::{CORE, Quiet, goal, least_cost_ns, shape};
 use super::metric::Metric;
 use crate::figures::Figure;
 use crate::output::grouped;
@@ -24,13 +22,13 @@ impl Book<'_> {
             grouped(args.flows.into())
         )];
         if args.measures(Metric::Ndr) {
+            let goal = goal(args);
             conditions.push(format!(
-                "Throughput without loss is searched to {:.0}%. {DECIDING_TRIALS} trials of {} s \
-                 decide on a load, of which {TRIALS_THAT_MAY_LOSE} may have lost packets. ≥ stands \
-                 where the generator could do no more, be it that the kernel forwards on its core: \
-                 the figure is at least that, and so is a ratio in its favour.",
-                WIDTH * 100.0,
-                trial_seconds(args)
+                "Throughput without loss is searched to {:.0}%, and decided {}. ≥ stands where the \
+                 generator could do no more, be it that the kernel forwards on its core: the \
+                 figure is at least that, and so is a ratio in its favour.",
+                goal.width * 100.0,
+                goal.rule()
             ));
         }
         conditions.extend(self.cost_condition());

@@ -20,11 +20,6 @@ pub(crate) use report::{GoalResult, LatencyResult, SearchResult};
 const NO_LOAD_PPS: f64 = 1_000.0;
 const LATENCY_SHARES: [f64; 3] = [0.1, 0.5, 0.9];
 const WARM_UP_NS: u64 = 100_000_000;
-/// One trial of three at a load may be disturbed: two that agree decide, so that neither a good one
-/// nor a bad one does by itself. A hair more than a third, for what binary fractions lose.
-const EXCEED_RATIO: f64 = 0.34;
-/// Of final trials, that decide on a load.
-const DECIDING_TRIALS: f64 = 3.0;
 const MIN_LOAD_PPS: f64 = 100.0;
 /// Trials at a load in which the generator may send nothing at all.
 const START_TRIES: usize = 4;
@@ -164,13 +159,8 @@ impl Search<'_> {
         let range = self.range()?;
         let mut results = Vec::new();
         for loss in &self.args.loss {
-            let goal = Goal {
-                loss_ratio: loss * PERCENT,
-                exceed_ratio: EXCEED_RATIO,
-                final_trial_s: self.args.trial,
-                duration_sum_s: DECIDING_TRIALS * self.args.trial,
-                width: self.args.width * PERCENT,
-            };
+            let (trial_s, width) = (self.args.trial, self.args.width * PERCENT);
+            let goal = Goal::best_of_three(loss * PERCENT, trial_s, width);
             while let Some(next) = goal.next(&self.trials, range) {
                 if self.is_ended() || self.measured >= MAX_TRIALS {
                     break;

@@ -19,7 +19,7 @@ use crate::pktgen::{
 };
 use crate::rig::BareProgram;
 pub(super) use cost::{Quiet, least_cost_ns};
-pub(super) use throughput::{DECIDING_TRIALS, TRIALS_THAT_MAY_LOSE, WIDTH, trial_seconds};
+pub(super) use throughput::goal;
 
 /// Flows that are new each second, as a share of all packets.
 pub(super) const NEW_FLOWS_SHARE: f64 = 0.05;

@@ -11,9 +11,6 @@ use crate::search::{Bounds, Goal, Next, Range, Trial};
 
 /// How close the bounds of the throughput are.
 pub(in crate::lab) const WIDTH: f64 = 0.02;
-/// Trials of full length that decide on a load, and how many of them may be bad.
-pub(in crate::lab) const DECIDING_TRIALS: u32 = 3;
-pub(in crate::lab) const TRIALS_THAT_MAY_LOSE: u32 = 1;
 /// Trials in a measurement's time.
 const TRIALS: f64 = 2.0;
 const MIN_LOAD_PPS: f64 = 1_000.0;
@@ -22,8 +19,13 @@ const MAX_TRIALS: usize = 80;
 const START_TRIES: usize = 3;
 
 /// Length of one trial.
-pub(in crate::lab) fn trial_seconds(args: &LabArgs) -> f64 {
+fn trial_seconds(args: &LabArgs) -> f64 {
     args.seconds / TRIALS
+}
+
+/// How throughput without loss is searched.
+pub(in crate::lab) fn goal(args: &LabArgs) -> Goal {
+    Goal::best_of_three(0.0, trial_seconds(args), WIDTH)
 }
 
 impl Bench<'_> {
@@ -45,12 +47,11 @@ impl Bench<'_> {
         }
         // One trial that others disturbed is no limit to all that come.
         let max_pps = fastest.forward.sent_pps.max(self.ceiling_pps);
-        let found = self.without_loss(session, max_pps)?;
-        match found.lower_pps {
-            Some(pps) => {
-                book.note_ndr(subject, pps, found.upper_pps.is_none());
+        match self.without_loss(session, max_pps)? {
+            (Some(pps), is_limited) => book.note_ndr(subject, pps, is_limited),
+            (None, _) => {
+                book.unfit(subject, "throughput without loss", "packets were lost at any load");
             }
-            None => book.unfit(subject, "throughput without loss", "packets were lost at any load"),
         }
         Ok(())
     }
@@ -72,15 +73,9 @@ impl Bench<'_> {
         Err(BenchError::NothingSent { never_open: 0 })
     }
 
-    fn without_loss(&self, session: &mut Session, max_pps: f64) -> Result<Bounds> {
-        let goal = Goal {
-            loss_ratio: 0.0,
-            // A hair's breadth more, or the last of them would not be one.
-            exceed_ratio: f64::from(TRIALS_THAT_MAY_LOSE) / f64::from(DECIDING_TRIALS) + 0.01,
-            final_trial_s: trial_seconds(self.args),
-            duration_sum_s: f64::from(DECIDING_TRIALS) * trial_seconds(self.args),
-            width: WIDTH,
-        };
+    /// The highest load without loss, if there is one, and whether the generator can do no more.
+    fn without_loss(&self, session: &mut Session, max_pps: f64) -> Result<(Option<f64>, bool)> {
+        let goal = goal(self.args);
         let range = Range { min_pps: MIN_LOAD_PPS, max_pps };
         let mut trials = Vec::new();
         while let Some(Next { load_pps, seconds }) = goal.next(&trials, range) {
@@ -97,6 +92,7 @@ impl Bench<'_> {
                 generator_share: result.generator_share(),
             });
         }
-        Ok(goal.result(&trials))
+        let Bounds { lower_pps, upper_pps } = goal.result(&trials);
+        Ok((lower_pps, upper_pps.is_none() || goal.is_limited_by_generator(&trials)))
     }
 }
