@@ -104,28 +104,28 @@ agent_in_a_lab() {
     not_measured agent-udp agent-tcp
     return
   fi
-  if limited 50 "$maglane" lab up -f scripts/bench-lab.yaml; then
+  if limited 40 "$maglane" lab up -f scripts/bench-lab.yaml; then
     measure 60 agent-udp search "${between[@]}" --trial 0.5 --width 2 --latency 1
-    measure 30 agent-tcp pktgen "${between[@]}" --protocol tcp --new-flows 2k --rate 50k --duration 5
+    measure 20 agent-tcp pktgen "${between[@]}" --protocol tcp --new-flows 2k --rate 50k --duration 5
   else
     not_measured agent-udp agent-tcp
   fi
   # A signal is no reason to leave it behind.
-  timeout --kill-after 10 50 "$maglane" lab down
+  timeout --kill-after 10 40 "$maglane" lab down
 }
 
-# Together less than 20 minutes, whatever happens: 1,000 s, 10 s more for each of these seven that
-# does not stop when it is told to, and 120 s for the lab to come and go.
-measure 80 engine engine --rounds 51
+# Together less than 20 minutes, whatever happens: 1,030 s, 10 s more for each of these seven that
+# does not stop when it is told to, and 100 s for the lab to come and go.
+measure 60 engine engine --rounds 51
 measure 20 maglev maglev
 agent_in_a_lab
 # All sizes of cluster, busy and second workers would take longer: `maglane-bench lab` has them.
-measure 580 lab-packets lab --rounds 5 --seconds 1 --services 1 --only ndr,max,cpu,latency \
+measure 690 lab-packets lab --rounds 5 --seconds 1 --services 1 --only ndr,max,cpu,latency \
   --subject kernel --subject '1 worker, adaptive' --subject 'XDP ports' --subject bare \
   --subject kube-proxy
-measure 100 lab-services lab --rounds 5 --seconds 0.5 --services 1,10000 \
+measure 80 lab-services lab --rounds 5 --seconds 0.5 --services 1,10000 \
   --subject 'host port, 1 worker, adaptive' --subject kube-proxy --only latency,change,churn
-measure 130 lab-real-clients lab --rounds 5 --seconds 1 --services 1 \
+measure 100 lab-real-clients lab --rounds 5 --seconds 1 --services 1 \
   --only bulk,requests,connections
 if compgen -G "$results/*.json" > /dev/null; then
   "$bench" report "$results"

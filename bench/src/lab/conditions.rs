@@ -25,8 +25,8 @@ impl Book<'_> {
             let goal = goal(args);
             conditions.push(format!(
                 "Throughput without loss is searched to {:.0}%, and decided {}. ≥ stands where the \
-                 generator could do no more, be it that the kernel forwards on its core: the \
-                 figure is at least that, and so is a ratio in its favour.",
+                 generator could do no more, with what the kernel does on its core for whoever \
+                 forwards: the figure is at least that, and loses to nobody.",
                 goal.width * 100.0,
                 goal.rule()
             ));

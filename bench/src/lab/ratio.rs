@@ -44,8 +44,10 @@ pub(crate) struct Rounds {
     /// Of these, rounds in which both were measured.
     pub(crate) rounds: usize,
     /// Of these again, rounds without a ratio: neither figure was to be told from nothing, or one was
-    /// nothing at all, or the generator limited the lesser one.
+    /// nothing at all.
     pub(crate) rounds_without: usize,
+    /// Of these, rounds in which the generator limited the lesser one, which may be more.
+    pub(crate) rounds_limited: usize,
     /// Rounds in which the subject was better.
     pub(crate) rounds_won: usize,
     /// Rounds in which the other was.
@@ -81,18 +83,18 @@ impl LabRatio {
         let may_be_more = |(one, other): &&(&Noted, &Noted)| {
             if one.value < other.value { one.is_limited } else { other.is_limited }
         };
-        let told: Vec<(f64, f64)> = pairs
-            .iter()
-            .filter(|pair| !may_be_more(pair))
-            .map(|(one, other)| (one.value.max(nothing), other.value.max(nothing)))
-            .collect();
+        let values =
+            |(one, other): &(&Noted, &Noted)| (one.value.max(nothing), other.value.max(nothing));
+        let told: Vec<(f64, f64)> = pairs.iter().map(values).collect();
+        let sure: Vec<(f64, f64)> =
+            pairs.iter().filter(|pair| !may_be_more(pair)).map(values).collect();
         let has_ratio =
             |(one, other): &&(f64, f64)| one.min(*other) > 0.0 && one.max(*other) > nothing;
         let ratios: Vec<f64> =
             told.iter().filter(has_ratio).map(|(one, other)| ratio(*one, *other)).collect();
         let count = |is_won: fn(f64) -> bool| {
             let sign = if more_is_better { 1.0 } else { -1.0 };
-            told.iter()
+            sure.iter()
                 .map(|(one, other)| one - other)
                 .filter(|more| more.abs() > nothing && is_won(more * sign))
                 .count()
@@ -101,6 +103,7 @@ impl LabRatio {
             of_rounds,
             rounds: pairs.len(),
             rounds_without: pairs.len() - ratios.len(),
+            rounds_limited: pairs.len() - sure.len(),
             rounds_won: count(|more| more > 0.0),
             rounds_lost: count(|more| more < 0.0),
             figure: (!ratios.is_empty()).then(|| Figure::of(ratios.into_iter())),
@@ -146,11 +149,16 @@ impl LabRatio {
         }
     }
 
-    /// Of how many rounds it is, where these are not all.
-    pub(crate) fn of_rounds(&self) -> Option<String> {
-        let Rounds { of_rounds, rounds, rounds_without, .. } = self.rounds;
+    /// What is to be known of it: of how many rounds it is, where these are not all, and that the
+    /// lesser figure may be more.
+    pub(crate) fn remark(&self) -> Option<String> {
+        let Rounds { of_rounds, rounds, rounds_without, rounds_limited, .. } = self.rounds;
         let told = rounds - rounds_without;
-        (told < of_rounds).then(|| format!("{told} of {of_rounds} rounds"))
+        let few = (told < of_rounds).then(|| format!("{told} of {of_rounds} rounds"));
+        let limited =
+            (rounds_limited > 0).then(|| format!("the generator at its limit in {rounds_limited}"));
+        let remarks: Vec<String> = few.into_iter().chain(limited).collect();
+        (!remarks.is_empty()).then(|| remarks.join(", "))
     }
 
     fn share(&self) -> String {
@@ -159,7 +167,7 @@ impl LabRatio {
             return format!("beyond measure{at}");
         };
         let [median, min, max] = [advantage.median, advantage.min, advantage.max].map(times);
-        let of = self.of_rounds().map(|of| format!("; {of}")).unwrap_or_default();
+        let of = self.remark().map(|of| format!("; {of}")).unwrap_or_default();
         format!("by {median} ({min} to {max}{of}){at}")
     }
 }
@@ -239,6 +247,7 @@ mod tests {
             of_rounds: 4,
             rounds: 2,
             rounds_without: 1,
+            rounds_limited: 0,
             rounds_won: 1,
             rounds_lost: 1,
         };
@@ -259,7 +268,7 @@ mod tests {
         let limited = |value| vec![Noted { is_limited: true, ..Noted::new(1, value) }];
         let rounds = |one: Vec<Noted>, other: Vec<Noted>| {
             let found = LabRatio::rounds(&one, &other, 1, 0.0, true).expect("rounds");
-            [found.rounds_won, found.rounds_lost, found.rounds_without]
+            [found.rounds_won, found.rounds_lost, found.rounds_limited]
         };
         assert_eq!(rounds(limited(2.0), noted(&[(1, 1.0)])), [1, 0, 0]);
         assert_eq!(rounds(noted(&[(1, 1.0)]), limited(2.0)), [0, 1, 0]);

@@ -149,7 +149,7 @@ impl LabResult {
                 ratio.beside.clone(),
                 grouped(ratio.services.into()),
                 ratio.rounds.figure.map_or("none".to_owned(), |figure| figure.show_short(1.0)),
-                ratio.of_rounds().unwrap_or_default(),
+                ratio.remark().unwrap_or_default(),
             ]);
         }
         let _ = writeln!(text, "{}\n", rows.trim_fmt());

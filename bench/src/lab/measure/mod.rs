@@ -25,7 +25,7 @@ pub(super) use throughput::goal;
 pub(super) const NEW_FLOWS_SHARE: f64 = 0.05;
 /// The generator's: one, so that the others are the dataplane's.
 pub(super) const CORE: usize = 0;
-const WARM_UP_NS: u64 = 100_000_000;
+const WARM_UP_NS: u64 = 50_000_000;
 const OPEN_RATE_PPS: f64 = 100_000.0;
 /// The most that may be lost where the cost of packets is measured.
 pub(super) const TOLERATED_LOSS: f64 = 0.001;

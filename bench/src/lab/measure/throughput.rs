@@ -10,7 +10,7 @@ use crate::pktgen::{Pace, Rate, Session, TrialResult};
 use crate::search::{Bounds, Goal, Next, Range, Trial};
 
 /// How close the bounds of the throughput are.
-pub(in crate::lab) const WIDTH: f64 = 0.02;
+pub(in crate::lab) const WIDTH: f64 = 0.04;
 /// Trials in a measurement's time.
 const TRIALS: f64 = 2.0;
 const MIN_LOAD_PPS: f64 = 1_000.0;

@@ -87,7 +87,7 @@ fn ratio_table(corner: &str, ratios: &[&LabRatio]) -> Html {
 
 /// Least and greatest stand beside the median.
 fn show(ratio: &LabRatio) -> String {
-    let of = ratio.of_rounds().map(|of| format!(", {of}")).unwrap_or_default();
+    let of = ratio.remark().map(|of| format!(", {of}")).unwrap_or_default();
     ratio.rounds.figure.map_or("none".to_owned(), |figure| figure.show(1.0, 2) + &of)
 }
 
@@ -172,6 +172,6 @@ fn cell(ratio: &LabRatio) -> String {
     };
     let [median, min, max] = [advantage.median, advantage.min, advantage.max].map(times);
     let min = min.trim_end_matches('×');
-    let of = ratio.of_rounds().map(|of| format!("<br>{of}")).unwrap_or_default();
+    let of = ratio.remark().map(|of| format!("<br>{of}")).unwrap_or_default();
     format!("<td class=\"{class}\">{who} {median}<small>{min}–{max}{of}</small></td>")
 }
