@@ -36,8 +36,6 @@ pub(super) struct Bench<'a> {
     place: &'a Place,
     interrupt: &'a Interrupt,
     ends: [Interface; 2],
-    /// Packets a second that the generator sends by itself, in this round.
-    ceiling_pps: f64,
     /// None where processor time cannot be measured, in this round.
     quiet: Option<Quiet>,
 }
@@ -49,7 +47,7 @@ impl<'a> Bench<'a> {
         place: &'a Place,
         interrupt: &'a Interrupt,
     ) -> Result<Self> {
-        Ok(Self { args, place, interrupt, ends: place.ends()?, ceiling_pps: 0.0, quiet: None })
+        Ok(Self { args, place, interrupt, ends: place.ends()?, quiet: None })
     }
 
     /// Measures the generator by itself, and what runs besides: before each round, for all of it.
@@ -58,7 +56,6 @@ impl<'a> Bench<'a> {
     /// When the generator fails, or a signal came.
     pub(super) fn begin_round(&mut self, book: &mut Book<'_>) -> Result<()> {
         let generator = Subject::GENERATOR;
-        self.ceiling_pps = 0.0;
         self.packets(&generator, book)?;
         self.quiet = None;
         if self.args.measures(Metric::Cpu) {
@@ -114,7 +111,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    fn packets(&mut self, subject: &Subject, book: &mut Book<'_>) -> Result<()> {
+    fn packets(&self, subject: &Subject, book: &mut Book<'_>) -> Result<()> {
         let throughput = [Metric::Max, Metric::Ndr].iter().any(|one| self.args.measures(*one));
         if !throughput && !self.args.measures(Metric::Latency) {
             return Ok(());

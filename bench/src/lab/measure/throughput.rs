@@ -5,12 +5,15 @@ use crate::error::{BenchError, Result};
 use crate::lab::LabArgs;
 use crate::lab::book::Book;
 use crate::lab::metric::Metric;
-use crate::lab::subject::{Kind, Subject};
+use crate::lab::subject::Subject;
 use crate::pktgen::{Pace, Rate, Session, TrialResult};
 use crate::search::{Bounds, Goal, Next, Range, Trial};
 
 /// How close the bounds of the throughput are.
 pub(in crate::lab) const WIDTH: f64 = 0.04;
+/// Loads that are tried, over what one burst sent: more than that burst's noise. A search that begins
+/// far above needs twice the trials.
+const HEADROOM: f64 = 1.1;
 /// Trials in a measurement's time.
 const TRIALS: f64 = 2.0;
 const MIN_LOAD_PPS: f64 = 1_000.0;
@@ -30,24 +33,19 @@ pub(in crate::lab) fn goal(args: &LabArgs) -> Goal {
 
 impl Bench<'_> {
     pub(super) fn throughput(
-        &mut self,
+        &self,
         subject: &Subject,
         session: &mut Session,
         book: &mut Book<'_>,
     ) -> Result<()> {
         let fastest = self.fastest(session)?;
-        if subject.kind == Kind::Generator {
-            self.ceiling_pps = fastest.forward.sent_pps;
-        }
         if self.args.measures(Metric::Max) {
             book.note(subject, Metric::Max, fastest.forward.received_pps);
         }
         if !self.args.measures(Metric::Ndr) {
             return Ok(());
         }
-        // One trial that others disturbed is no limit to all that come.
-        let max_pps = fastest.forward.sent_pps.max(self.ceiling_pps);
-        match self.without_loss(session, max_pps)? {
+        match self.without_loss(session, HEADROOM * fastest.forward.sent_pps)? {
             (Some(pps), is_limited) => book.note_ndr(subject, pps, is_limited),
             (None, _) => {
                 book.unfit(subject, "throughput without loss", "packets were lost at any load");
