@@ -122,7 +122,7 @@ measure 20 maglev maglev
 agent_in_a_lab
 measure 110 lab-real-clients lab --rounds 5 --seconds 1 --services 1 \
   --only bulk,requests,connections
-measure 90 lab-services lab --rounds 5 --seconds 0.5 --services 1,10000 \
+measure 180 lab-services lab --rounds 5 --seconds 0.5 --services 1,10000 \
   --subject 'host port, 1 worker, adaptive' --subject kube-proxy --only latency,change,churn
 # Some twelve minutes: last, with all the time that is left. All sizes of cluster, busy and second
 # workers would take longer: `maglane-bench lab` has them.
