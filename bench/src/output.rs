@@ -5,6 +5,9 @@ use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+/// Of a run that a signal cut short.
+pub(crate) const INTERRUPTED: &str = "Interrupted: this is what was measured until then.";
+
 /// How results are printed.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, ValueEnum)]
 pub(crate) enum Format {

@@ -342,16 +342,23 @@ fn as_fast_as_it_goes_ends_with_a_signal_and_waits_for_what_is_on_its_way() {
     });
 }
 
+/// Sends 10,000 packets a second, and takes the link down when so many have come. Also how long it
+/// took to end from then on.
+fn cut_off(more: &str, packets: u64) -> (Output, Duration) {
+    let line = "--tx g0 --rx d0 --dst 10.1.0.2:9 --dst-mac 02:00:00:00:00:01 --poll adaptive \
+                --rate 10k";
+    let child = begun(&format!("{line} {more}"), "d0", packets);
+    ip("link set g0 down");
+    let down = Instant::now();
+    let output = child.wait_with_output().expect("its end");
+    (output, down.elapsed())
+}
+
 #[test]
 fn a_link_that_goes_down_ends_no_later_than_the_trial_and_is_said() {
     within_rig(|| {
-        let line = "--tx g0 --rx d0 --dst 10.1.0.2:9 --dst-mac 02:00:00:00:00:01 --poll adaptive \
-                    --rate 10k --duration 2 --warm-up 0";
-        let child = begun(line, "d0", 3_000);
-        ip("link set g0 down");
-        let down = Instant::now();
-        let output = child.wait_with_output().expect("its end");
-        assert!(down.elapsed() < Duration::from_secs(5), "{:?}", down.elapsed());
+        let (output, until_end) = cut_off("--duration 2 --warm-up 0", 3_000);
+        assert!(until_end < Duration::from_secs(5), "{until_end:?}");
         let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(result["links_down"][0], "g0", "{result}");
         // What was still in the ring never left.
@@ -365,11 +372,7 @@ fn a_link_that_goes_down_ends_no_later_than_the_trial_and_is_said() {
 #[test]
 fn a_link_that_is_down_before_packets_count_is_an_error() {
     within_rig(|| {
-        let line = "--tx g0 --rx d0 --dst 10.1.0.2:9 --dst-mac 02:00:00:00:00:01 --poll adaptive \
-                    --rate 10k --duration 0.5 --warm-up 2";
-        let child = begun(line, "d0", 2_000);
-        ip("link set g0 down");
-        let output = child.wait_with_output().expect("its end");
+        let (output, _) = cut_off("--duration 0.5 --warm-up 2", 2_000);
         assert_eq!(output.status.code(), Some(1));
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(errors.trim(), "error: the link of g0 went down: see `ip link show g0`");

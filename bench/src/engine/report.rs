@@ -4,7 +4,7 @@ use super::measure::Measured;
 use super::stages::Stage;
 use super::world::WorldConfig;
 use crate::figures::Figure;
-use crate::output::{grouped, table};
+use crate::output::{INTERRUPTED, grouped, table};
 use crate::result::Origin;
 
 /// One case in one world: an object of the array that `engine -o json` prints.
@@ -111,7 +111,7 @@ pub(super) fn text(results: &[EngineResult]) -> String {
     let machine = results.first().map(|one| one.origin.machine.show()).unwrap_or_default();
     let mut text = format!("The pipeline in memory, medians, on {machine}\n\n{}", rows.trim_fmt());
     if results.iter().any(|one| one.interrupted) {
-        text += "\n\nInterrupted: this is what was measured until then.";
+        text += &format!("\n\n{INTERRUPTED}");
     }
     text
 }

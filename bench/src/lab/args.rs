@@ -7,11 +7,9 @@ use super::metric::Metric;
 use super::subject::{Kind, Subject};
 use crate::error::{BenchError, Result};
 use crate::output::Format;
-use crate::pktgen::{Rate, seconds};
+use crate::pktgen::{PORTS, Rate, seconds};
 use crate::rig::{BareForwarder, Poll};
 
-/// RFC 4814: from 1,024 on.
-const CLIENT_PORTS: f64 = 64_512.0;
 /// Addresses that the lab has for Services.
 const MAX_SERVICES: u32 = 60_000;
 
@@ -71,10 +69,10 @@ impl LabArgs {
             return Err(BenchError::Usage { option: "--subject", message });
         }
         let new_flows = self.rate.pps() * NEW_FLOWS_SHARE * self.seconds;
-        if self.measures(Metric::Latency) && f64::from(self.flows) + new_flows > CLIENT_PORTS {
+        if self.measures(Metric::Latency) && f64::from(self.flows) + new_flows > PORTS as f64 {
             let message = format!(
                 "{} flows and {new_flows:.0} new ones in a measurement of latency are more than the \
-                 {CLIENT_PORTS} ports that a client has; less of --rate, --seconds or --flows",
+                 {PORTS} ports that a client has; less of --rate, --seconds or --flows",
                 self.flows
             );
             return Err(BenchError::Usage { option: "--rate", message });

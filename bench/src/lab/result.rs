@@ -7,7 +7,7 @@ use super::metric::Metric;
 use super::ratio::{LabRatio, Winner, wins};
 use super::subject::Kind;
 use crate::figures::Figure;
-use crate::output::{grouped, table};
+use crate::output::{INTERRUPTED, grouped, table};
 use crate::pktgen::Latency;
 use crate::result::Origin;
 
@@ -119,7 +119,7 @@ impl LabResult {
             let _ = writeln!(text, "Not measured: {skipped}");
         }
         if self.interrupted {
-            let _ = writeln!(text, "Interrupted: this is what was measured until then.");
+            let _ = writeln!(text, "{INTERRUPTED}");
         }
         text
     }

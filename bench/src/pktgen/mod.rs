@@ -54,7 +54,7 @@ pub(crate) use sender::{Load, Traffic};
 pub(crate) use session::{Content, Outcome, Session, SessionPlan};
 pub(crate) use station::{MIN_SLEEP_NS, Wait};
 pub(crate) use take::{Taken, Taking, Xdp};
-pub(crate) use tuples::{AddressRange, Destination, Tuples};
+pub(crate) use tuples::{AddressRange, Destination, PORTS, Tuples};
 
 use crate::error::{BenchError, Result};
 use crate::interrupt::Interrupt;

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 /// Source ports, the privileged ones apart.
 const FIRST_PORT: u64 = 1_024;
-const PORTS: u64 = 65_536 - FIRST_PORT;
+/// Source ports that flows can have.
+pub(crate) const PORTS: u64 = 65_536 - FIRST_PORT;
 const ROUNDS: u64 = 4;
 /// Addresses of one range.
 const MAX_ADDRESSES: u128 = 1 << 32;

@@ -35,7 +35,7 @@ pub(crate) struct Quiet {
 }
 
 /// How long processor time is measured: what the kernel tells apart is to be little beside it.
-pub(in crate::lab) fn cpu_seconds(args: &LabArgs) -> f64 {
+fn cpu_seconds(args: &LabArgs) -> f64 {
     args.seconds.max(MIN_CPU_S)
 }
 

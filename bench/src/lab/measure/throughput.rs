@@ -10,7 +10,7 @@ use crate::pktgen::{Pace, Rate, Session, TrialResult};
 use crate::search::{Bounds, Goal, Next, Range, Trial};
 
 /// How close the bounds of the throughput are.
-pub(in crate::lab) const WIDTH: f64 = 0.04;
+const WIDTH: f64 = 0.04;
 /// Loads that are tried, over what one burst sent: more than that burst's noise. A search that begins
 /// far above needs twice the trials.
 const HEADROOM: f64 = 1.1;

@@ -1,6 +1,6 @@
 use super::count;
 use crate::engine::EngineResult;
-use crate::output::grouped;
+use crate::output::{INTERRUPTED, grouped};
 use crate::report::chart::{Axis, Line, Stack, line_figure, stacks};
 use crate::report::html::Html;
 use crate::report::load::{Named, Saved};
@@ -41,7 +41,7 @@ pub(in crate::report) fn engine(results: &[Named]) -> Html {
         html.add(&stages(results));
         html.add(&Html::details("All figures", &table(results)));
         if named.is_cut_short() {
-            html.add(&Html::element("p", "Interrupted: this is what was measured until then."));
+            html.add(&Html::element("p", INTERRUPTED));
         }
     }
     html

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::beside::beside;
 use super::{count, percentile, percentiles, us};
 use crate::lab::{Kind, LabFigure, LabResult};
-use crate::output::{grouped, short};
+use crate::output::{INTERRUPTED, grouped, short};
 use crate::report::chart::{Axis, Bar, Line, bars, line_figure};
 use crate::report::html::Html;
 use crate::report::load::{Named, Saved};
@@ -63,7 +63,7 @@ fn one(result: &LabResult) -> Html {
         html.add(&Html::element("p", &format!("Not measured: {skipped}")));
     }
     if result.interrupted {
-        html.add(&Html::element("p", "Interrupted: this is what was measured until then."));
+        html.add(&Html::element("p", INTERRUPTED));
     }
     html
 }

@@ -14,6 +14,7 @@ pub(super) use traffic::{pktgen, searches};
 use super::chart::Line;
 use super::html::Html;
 use super::load::Named;
+use crate::output::INTERRUPTED;
 use crate::pktgen::Latency;
 
 const US: f64 = 1e3;
@@ -43,7 +44,7 @@ pub(super) fn origins(results: &[Named]) -> Html {
         }
         html.add(&Html::element("pre", &origin.command));
         if named.is_cut_short() {
-            html.add(&Html::element("p", "Interrupted: this is what was measured until then."));
+            html.add(&Html::element("p", INTERRUPTED));
         }
     }
     html
